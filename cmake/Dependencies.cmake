@@ -1,0 +1,16 @@
+# Libraries of the distribution that the project stands on. See docs/decisions/ for why each is here.
+
+find_package(Threads REQUIRED)
+find_package(PkgConfig REQUIRED)
+find_package(fmt REQUIRED)
+find_package(spdlog REQUIRED)
+find_package(CLI11 REQUIRED)
+find_package(Boost 1.81 REQUIRED COMPONENTS system json)
+pkg_check_modules(PCRE2 REQUIRED IMPORTED_TARGET libpcre2-8)
+pkg_check_modules(XXHASH REQUIRED IMPORTED_TARGET libxxhash)
+if(INFERNO_TESTS)
+  find_package(GTest REQUIRED)
+endif()
+if(INFERNO_BENCHES)
+  find_package(benchmark REQUIRED)
+endif()

@@ -1,0 +1,22 @@
+# Compile options that every target of the project shares, as the interface library inferno_options.
+
+add_library(inferno_options INTERFACE)
+target_include_directories(inferno_options INTERFACE ${CMAKE_SOURCE_DIR}/src)
+target_compile_options(inferno_options INTERFACE
+  -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor -Woverloaded-virtual -Werror
+  # One multiply-add must mean one rounding only where a kernel says so with fma(): a contraction the
+  # compiler chose would differ between instruction sets and break bit-identical answers.
+  -ffp-contract=off)
+target_compile_definitions(inferno_options INTERFACE INFERNO_VERSION="${PROJECT_VERSION}")
+if(CMAKE_CXX_COMPILER_ID MATCHES Clang)
+  target_compile_options(inferno_options INTERFACE -Wthread-safety)
+endif()
+if(INFERNO_SANITIZE)
+  target_compile_options(inferno_options INTERFACE -fsanitize=${INFERNO_SANITIZE}
+    -fno-omit-frame-pointer -fno-sanitize-recover=all)
+  target_link_options(inferno_options INTERFACE -fsanitize=${INFERNO_SANITIZE})
+endif()
+if(INFERNO_COVERAGE)
+  target_compile_options(inferno_options INTERFACE --coverage)
+  target_link_options(inferno_options INTERFACE --coverage)
+endif()

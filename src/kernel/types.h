@@ -1,0 +1,120 @@
+// Plain data that kernels work on: tensor types as files name them, packed weights, quantized activations.
+//
+// No header of kernel/ may hold or include an inline function: its objects are compiled with different
+// instruction sets, the linker keeps one copy of an inline function, and it may be the AVX-512 one. Hence
+// <stdint.h> and no std::.
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+namespace inferno::kernel {
+
+// Tensor element types, with the numbers GGUF gives them (ggml/include/ggml.h, enum ggml_type).
+enum class TensorType : uint32_t {
+  kF32 = 0, kF16 = 1, kQ4_0 = 2, kQ4_1 = 3, kQ5_0 = 6, kQ5_1 = 7, kQ8_0 = 8, kQ8_1 = 9,
+  kQ2_K = 10, kQ3_K = 11, kQ4_K = 12, kQ5_K = 13, kQ6_K = 14, kQ8_K = 15,
+  kIQ2_XXS = 16, kIQ2_XS = 17, kIQ3_XXS = 18, kIQ1_S = 19, kIQ4_NL = 20, kIQ3_S = 21, kIQ2_S = 22,
+  kIQ4_XS = 23, kI8 = 24, kI16 = 25, kI32 = 26, kI64 = 27, kF64 = 28, kIQ1_M = 29, kBF16 = 30,
+  kTQ1_0 = 34, kTQ2_0 = 35, kMXFP4 = 39, kNVFP4 = 40, kQ1_0 = 41, kQ2_0 = 42,
+};
+
+// How many elements a block of a type holds and how many bytes it takes; both 0 for an unknown type.
+struct BlockShape {
+  uint32_t elements;
+  uint32_t bytes;
+};
+BlockShape block_shape(TensorType type);
+
+// "Q4_K"; "unknown" for a number that is none of the above.
+const char* name_of(TensorType type);
+
+// Activations of `rows` tokens, quantized to int8 with one scale per block of `block` elements along K.
+// Values lie in [-127, 127]. x[m][k] ~= scale[m][k / block] * q[m][k].
+//
+//   q       [rows, k] int8           row stride k
+//   scale   [rows, k / block] float
+//   sum     [rows, k / 16] int16     sum of q over each 16 elements: what zero points and minima need
+struct QuantizedRows {
+  int8_t* q;
+  float* scale;
+  int16_t* sum;
+  int rows;
+  int k;
+  int block;  // 32 for weights with scales per 32, 256 for K-quants
+};
+
+// What a packed matrix holds. A panel is 16 outputs; panels are stored one after the other.
+enum class PackedFormat : uint8_t {
+  kF32, kF16, kBF16,  // floats: panel = [k][16] elements
+  kQ4, kQ5, kQ8,      // groups of 32 along k: codes, one float16 scale, perhaps one float16 minimum
+  kQ2K, kQ3K, kQ4K, kQ5K, kQ6K,  // super-blocks of 256 with integer sub-scales
+};
+
+// Which activations a format is multiplied with.
+enum class ActivationKind : uint8_t { kFloat, kBlock32, kBlock256 };
+
+// One weight matrix W [n, k], packed for the kernels: outputs in panels of 16, so that one vector register
+// holds 16 outputs by 4 consecutive k, and a dot-product instruction multiplies it with 4 broadcast activations.
+// n is padded to a multiple of 16 with zero weights. The bytes belong to the caller and are aligned to 64.
+struct PackedMatrix {
+  PackedFormat format;
+  const uint8_t* data;
+  int n;
+  int k;
+  size_t panel_bytes;
+  int zero_point;    // kQ4, kQ5, kQ8: the code that means 0 (8, 16, 128), or 0 where a minimum is stored
+  bool has_minimum;  // kQ4, kQ5: w = scale * code + minimum
+  const int8_t* codebook;  // kQ4 whose codes index 16 int8 values (IQ4_NL, MXFP4); else null
+};
+
+// A batch of rows to multiply: one of the two is used, by ActivationKind.
+struct MatmulInput {
+  const float* floats;  // [rows, k] float, row stride k
+  const QuantizedRows* quantized;
+  int rows;
+};
+
+// Where results go: y[m][n] at y + m * stride + n, for outputs [panel_begin * 16, min(panel_end * 16, n)).
+struct MatmulOutput {
+  float* y;
+  size_t stride;
+  int panel_begin;
+  int panel_end;
+  bool accumulate;  // y += result (a residual) instead of y = result
+};
+
+// Element type of the KV cache.
+enum class KvType : uint8_t { kF32, kF16 };
+
+// Positions in a page of the KV cache: one vector register of keys.
+inline constexpr int kPagePositions = 16;
+
+// Attention of query rows of one sequence over its paged KV, for one key/value head.
+//
+// A page holds, for one layer and one key/value head, its keys then its values:
+//   keys    [E, 16]  keys transposed: 16 positions side by side
+//   values  [16, E]
+// page p of the sequence starts at kv_base + page_table[p] * page_stride (bytes), and holds the absolute
+// positions [16 p, 16 p + 16).
+struct AttentionInput {
+  const float* q;            // [rows, H, E] float, of which heads [head_begin, head_begin + group) are used
+  size_t q_row_stride;       // floats from one row to the next
+  float* out;                // [rows, H, E] float, same heads
+  size_t out_row_stride;
+  int rows;                  // consecutive positions: row r is at absolute position first_position + r
+  int first_position;
+  int head_begin;            // first query head of this key/value head's group
+  int group;                 // query heads per key/value head
+  int head_width;            // E, a multiple of 16
+  float scale;               // multiplies q . k
+  float softcap;             // 0: none; else scores become cap * tanh(score / cap)
+  int window;                // 0: none; else a row sees itself and the window - 1 positions before it
+  const float* sinks;        // [group] float, an extra logit per head that takes weight but has no value; or null
+  KvType kv_type;
+  const uint8_t* kv_base;    // layer and key/value head already added
+  size_t page_stride;        // bytes from page i to page i + 1 of the store
+  const uint32_t* page_table;
+};
+
+}  // namespace inferno::kernel
