@@ -1,4 +1,4 @@
-# inferno_folder(NAME [DEPENDS folder ...] [LIBRARIES target ...])
+# inferno_folder(NAME [DEPENDS folder ...] [LIBRARIES target ...] [EXCLUDE regex])
 #
 # One folder of src/ becomes the library inferno_NAME. Its files say by their names what they are:
 #   x.cc        in the library
@@ -6,8 +6,11 @@
 #   x_bench.cc  in the benchmark program NAME_bench
 #   x_fuzz.cc   a libFuzzer program of its own, x_fuzz
 function(inferno_folder name)
-  cmake_parse_arguments(arg "" "" "DEPENDS;LIBRARIES" ${ARGN})
+  cmake_parse_arguments(arg "" "EXCLUDE" "DEPENDS;LIBRARIES" ${ARGN})
   file(GLOB all CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.cc ${CMAKE_CURRENT_SOURCE_DIR}/*/*.cc)
+  if(arg_EXCLUDE)
+    list(FILTER all EXCLUDE REGEX ${arg_EXCLUDE})
+  endif()
   set(tests ${all})
   list(FILTER tests INCLUDE REGEX "_test\\.cc$")
   set(benches ${all})
