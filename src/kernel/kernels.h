@@ -1,9 +1,11 @@
-// The table of arithmetic that one instruction set offers. Every function works on plain arrays, holds no
-// state, starts no thread and allocates nothing; callers split the work over threads by outputs.
+// The table of arithmetic that one instruction set offers. Every function works on plain arrays,
+// holds no state, starts no thread and allocates nothing; callers split the work over threads by
+// outputs.
 //
-// Determinism: each output element is computed by one fixed sequence of roundings, written at the function,
-// that does not depend on the instruction set, on the other rows or on how the work was split. All tables give
-// the same bits; kernel_test.cc holds every table to the plain one.
+// Determinism: each output element is computed by one fixed sequence of roundings, written at the
+//              function,
+// that does not depend on the instruction set, on the other rows or on how the work was split. All
+// tables give the same bits; kernel_test.cc holds every table to the plain one.
 #pragma once
 
 #include "kernel/types.h"
@@ -18,48 +20,57 @@ const char* name_of(Isa isa);
 struct KernelTable {
   Isa isa;
 
-  // --- matrix products -------------------------------------------------------------------------------------
-  // y[m, n] = sum over k of x[m, k] * W[n, k] for the outputs that `out` names.
+  // --- matrix products
+  // ------------------------------------------------------------------------------------- y[m, n] =
+  // sum over k of x[m, k] * W[n, k] for the outputs that `out` names.
   //   floats          t = 0; for k ascending: t = fma(x[k], w[k], t)
   //   kQ4 kQ5 kQ8     t = 0; for groups g of 32 ascending:
-  //                     dot = sum of (code - zero_point) * q           exact int32 (codebook value if there is one)
+  //                     dot = sum of (code - zero_point) * q           exact int32 (codebook value
+  //                     if there is one)
   //                     t = fma(float(dot), scale_w[g] * scale_x[g], t)
   //                     with a minimum: t = fma(float(sum of q), minimum[g] * scale_x[g], t)
   //   kQ2K ... kQ6K   t = 0; for super-blocks b of 256 ascending:
   //                     isum = sum over sub-blocks of sub_scale * dot  exact int32
-  //                     msum = sum over sub-blocks of sub_min * sum(q) exact int32 (formats with minima)
+  //                     msum = sum over sub-blocks of sub_min * sum(q) exact int32 (formats with
+  //                     minima)
   //                     u = float(isum) * d; with minima: u = fma(float(msum), -dmin, u)
   //                     t = fma(u, scale_x[b], t)
   //   last            y = t, or y = y + t with out.accumulate
   // scratch: at least kMatmulScratchBytes bytes aligned to 64, of the calling thread.
   void (*matmul)(const PackedMatrix& w, const MatmulInput& x, const MatmulOutput& out, uint8_t* scratch);
 
-  // Quantizes rows [row_begin, row_end) of x [rows, out.k] float into `out`, whose block is 32 or 256.
-  // scale = max|x| / 127 over the block; q = round to nearest even of x * (127 / max|x|) (0 where max|x| is 0
-  // or not finite: then scale is 0).
+  // Quantizes rows [row_begin, row_end) of x [rows, out.k] float into `out`, whose block is 32 or
+  // 256.
+  // scale = max|x| / 127 over the block; q = round to nearest even of x * (127 / max|x|) (0 where
+  // max|x| is 0 or not finite: then scale is 0).
   void (*quantize_rows)(const float* x, size_t x_stride, int row_begin, int row_end,
                         const QuantizedRows& out);
 
-  // --- attention -------------------------------------------------------------------------------------------
-  // For each row and head: scores s_j = scale * (chain over e ascending of fma(q[e], k_j[e])), soft-capped;
-  // blocks of 64 absolute positions ascending, online softmax: m' = max(m, max s), p_j = exp(s_j - m'),
-  // c = exp(m - m'), l = l * c + (fixed 16-lane tree sum of p), acc[e] = acc[e] * c then fma(p_j, v_j[e]) for j
-  // ascending; out = acc / l. Positions outside [max(0, pos - window + 1), pos] take no part.
-  // scratch: kAttentionScratchBytes of the calling thread.
+  // --- attention
+  // -------------------------------------------------------------------------------------------
+  // For each row and head: scores s_j = scale * (chain over e ascending of fma(q[e], k_j[e])),
+  // soft-capped; blocks of 64 absolute positions ascending, online softmax: m' = max(m, max s), p_j
+  // = exp(s_j - m'),
+  // c = exp(m - m'), l = l * c + (fixed 16-lane tree sum of p), acc[e] = acc[e] * c then fma(p_j,
+  // v_j[e]) for j ascending; out = acc / l. Positions outside [max(0, pos - window + 1), pos] take
+  // no part. scratch: kAttentionScratchBytes of the calling thread.
   void (*attend)(const AttentionInput& in, uint8_t* scratch);
 
-  // Writes the keys and values of `rows` consecutive positions of one key/value head into their pages.
-  // k, v: [rows] rows of head_width float at the given stride; page layout as in AttentionInput.
+  // Writes the keys and values of `rows` consecutive positions of one key/value head into their
+  // pages. k, v: [rows] rows of head_width float at the given stride; page layout as in
+  // AttentionInput.
   void (*store_kv)(const float* k, const float* v, size_t row_stride, int rows, int first_position,
                    int head_width, KvType kv_type, uint8_t* kv_base, size_t page_stride,
                    const uint32_t* page_table);
 
-  // --- rows of floats --------------------------------------------------------------------------------------
-  // out = x / sqrt(mean(x^2) + eps) * weight; the sum of squares over 16 lanes (lane = index mod 16, fma in
-  // ascending order), lanes added as a fixed tree (8, 4, 2, 1). out may be x.
+  // --- rows of floats
+  // --------------------------------------------------------------------------------------
+  // out = x / sqrt(mean(x^2) + eps) * weight; the sum of squares over 16 lanes (lane = index mod
+  // 16, fma in ascending order), lanes added as a fixed tree (8, 4, 2, 1). out may be x.
   void (*rms_norm)(const float* x, const float* weight, float eps, int width, float* out);
 
-  // Rotates the first `rotary_width` elements of a head in place by cos/sin [rotary_width / 2] of its position.
+  // Rotates the first `rotary_width` elements of a head in place by cos/sin [rotary_width / 2] of
+  // its position.
   void (*rope_interleaved)(float* head, const float* cos, const float* sin, int rotary_width);  // pairs (2i, 2i+1)
   void (*rope_neox)(float* head, const float* cos, const float* sin, int rotary_width);  // pairs (i, i + half)
 
@@ -73,21 +84,30 @@ struct KernelTable {
   void (*argmax)(const float* x, int count, int* index, float* value);
   // Sum of exp(x - maximum), 16 lanes as in rms_norm, in float.
   float (*sum_exp)(const float* x, int count, float maximum);
+
+  // --- what the machine can do at most (isa/peak.h)
+  // ---------------------------------------------------------- Reads every byte once and returns a
+  // checksum. Requires: bytes a multiple of 256.
+  uint64_t (*read_stream)(const uint8_t* data, size_t bytes);
+  // 8-bit products on registers; returns the operations done.
+  uint64_t (*int8_products)(int iterations, int32_t* sink);
 };
 
 inline constexpr size_t kMatmulScratchBytes = 256 * 1024;
 inline constexpr size_t kAttentionScratchBytes = 256 * 1024;
 
-// The table of an instruction set; null when this build or this CPU does not have it. kPlain is always there.
+// The table of an instruction set; null when this build or this CPU does not have it. kPlain is
+// always there.
 const KernelTable* table(Isa isa);
 
 // The best table this CPU can run.
 const KernelTable& best_table();
 
-// --- formats (formats.h has the details) -------------------------------------------------------------------
+// --- formats (formats.h has the details)
+// -------------------------------------------------------------------
 
-// What a tensor [n, k] of a file's type becomes when packed. Returns false when the type cannot be multiplied
-// with (integers, or k not a multiple of the type's block).
+// What a tensor [n, k] of a file's type becomes when packed. Returns false when the type cannot be
+// multiplied with (integers, or k not a multiple of the type's block).
 bool packed_shape(TensorType type, int n, int k, PackedMatrix* shape);
 size_t packed_bytes(const PackedMatrix& shape);
 ActivationKind activation_kind(PackedFormat format);
@@ -97,8 +117,8 @@ ActivationKind activation_kind(PackedFormat format);
 void pack_panels(TensorType type, const uint8_t* tensor, const PackedMatrix& shape, uint8_t* data,
                  int panel_begin, int panel_end);
 
-// The float values of `count` elements (a multiple of the type's block) of a tensor's bytes. False for a type
-// that has no float meaning here.
+// The float values of `count` elements (a multiple of the type's block) of a tensor's bytes. False
+// for a type that has no float meaning here.
 bool dequantize(TensorType type, const uint8_t* data, size_t count, float* out);
 
 }  // namespace inferno::kernel

@@ -1,8 +1,9 @@
-// Plain data that kernels work on: tensor types as files name them, packed weights, quantized activations.
+// Plain data that kernels work on: tensor types as files name them, packed weights, quantized
+// activations.
 //
-// No header of kernel/ may hold or include an inline function: its objects are compiled with different
-// instruction sets, the linker keeps one copy of an inline function, and it may be the AVX-512 one. Hence
-// <stdint.h> and no std::.
+// No header of kernel/ may hold or include an inline function: its objects are compiled with
+// different instruction sets, the linker keeps one copy of an inline function, and it may be the
+// AVX-512 one. Hence <stdint.h> and no std::.
 #pragma once
 
 #include <stddef.h>
@@ -19,7 +20,8 @@ enum class TensorType : uint32_t {
   kTQ1_0 = 34, kTQ2_0 = 35, kMXFP4 = 39, kNVFP4 = 40, kQ1_0 = 41, kQ2_0 = 42,
 };
 
-// How many elements a block of a type holds and how many bytes it takes; both 0 for an unknown type.
+// How many elements a block of a type holds and how many bytes it takes; both 0 for an unknown
+// type.
 struct BlockShape {
   uint32_t elements;
   uint32_t bytes;
@@ -29,12 +31,13 @@ BlockShape block_shape(TensorType type);
 // "Q4_K"; "unknown" for a number that is none of the above.
 const char* name_of(TensorType type);
 
-// Activations of `rows` tokens, quantized to int8 with one scale per block of `block` elements along K.
-// Values lie in [-127, 127]. x[m][k] ~= scale[m][k / block] * q[m][k].
+// Activations of `rows` tokens, quantized to int8 with one scale per block of `block` elements
+// along K. Values lie in [-127, 127]. x[m][k] ~= scale[m][k / block] * q[m][k].
 //
 //   q       [rows, k] int8           row stride k
 //   scale   [rows, k / block] float
-//   sum     [rows, k / 16] int16     sum of q over each 16 elements: what zero points and minima need
+//   sum     [rows, k / 16] int16     sum of q over each 16 elements: what zero points and minima
+//   need
 struct QuantizedRows {
   int8_t* q;
   float* scale;
@@ -47,16 +50,22 @@ struct QuantizedRows {
 // What a packed matrix holds. A panel is 16 outputs; panels are stored one after the other.
 enum class PackedFormat : uint8_t {
   kF32, kF16, kBF16,  // floats: panel = [k][16] elements
-  kQ4, kQ5, kQ8,      // groups of 32 along k: codes, one float16 scale, perhaps one float16 minimum
+  kQ4, kQ5, kQ8,      // groups of 32 along k: codes, one 16-bit scale, perhaps one 16-bit minimum
   kQ2K, kQ3K, kQ4K, kQ5K, kQ6K,  // super-blocks of 256 with integer sub-scales
+  kCodebook4K,                   // the same with 4-bit codes that index a codebook (IQ4_XS)
 };
 
 // Which activations a format is multiplied with.
 enum class ActivationKind : uint8_t { kFloat, kBlock32, kBlock256 };
 
-// One weight matrix W [n, k], packed for the kernels: outputs in panels of 16, so that one vector register
-// holds 16 outputs by 4 consecutive k, and a dot-product instruction multiplies it with 4 broadcast activations.
-// n is padded to a multiple of 16 with zero weights. The bytes belong to the caller and are aligned to 64.
+// How the scales and minima of kQ4, kQ5 and kQ8 are stored. bfloat16 holds every power of two of
+// MXFP4.
+enum class ScaleType : uint8_t { kF16, kBF16 };
+
+// One weight matrix W [n, k], packed for the kernels: outputs in panels of 16, so that one vector
+// register holds 16 outputs by 4 consecutive k, and a dot-product instruction multiplies it with 4
+// broadcast activations. n is padded to a multiple of 16 with zero weights. The bytes belong to the
+// caller and are aligned to 64.
 struct PackedMatrix {
   PackedFormat format;
   const uint8_t* data;
@@ -65,7 +74,8 @@ struct PackedMatrix {
   size_t panel_bytes;
   int zero_point;    // kQ4, kQ5, kQ8: the code that means 0 (8, 16, 128), or 0 where a minimum is stored
   bool has_minimum;  // kQ4, kQ5: w = scale * code + minimum
-  const int8_t* codebook;  // kQ4 whose codes index 16 int8 values (IQ4_NL, MXFP4); else null
+  ScaleType scale_type;
+  const int8_t* codebook;  // kQ4 whose codes index 16 int8 values (IQ4_NL, MXFP4), kCodebook4K; else null
 };
 
 // A batch of rows to multiply: one of the two is used, by ActivationKind.
@@ -75,7 +85,8 @@ struct MatmulInput {
   int rows;
 };
 
-// Where results go: y[m][n] at y + m * stride + n, for outputs [panel_begin * 16, min(panel_end * 16, n)).
+// Where results go: y[m][n] at y + m * stride + n, for outputs [panel_begin * 16, min(panel_end *
+// 16, n)).
 struct MatmulOutput {
   float* y;
   size_t stride;
@@ -95,8 +106,8 @@ inline constexpr int kPagePositions = 16;
 // A page holds, for one layer and one key/value head, its keys then its values:
 //   keys    [E, 16]  keys transposed: 16 positions side by side
 //   values  [16, E]
-// page p of the sequence starts at kv_base + page_table[p] * page_stride (bytes), and holds the absolute
-// positions [16 p, 16 p + 16).
+// page p of the sequence starts at kv_base + page_table[p] * page_stride (bytes), and holds the
+// absolute positions [16 p, 16 p + 16).
 struct AttentionInput {
   const float* q;            // [rows, H, E] float, of which heads [head_begin, head_begin + group) are used
   size_t q_row_stride;       // floats from one row to the next

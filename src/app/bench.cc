@@ -1,0 +1,266 @@
+// inferno bench MODEL: prefill and decode speed of a model on this machine, the engine and the server left out.
+//
+//   ppN   N prompt tokens in chunks of --max-num-batched-tokens
+//   tgN   N steps of one token for each of --batch sequences, after --depth positions
+//
+// Beside tokens a second each result says what share of the machine it used: the weights' bytes a second over the
+// memory read rate, or 8-bit operations a second over the peak of this instruction set, both measured in the same run.
+#include <algorithm>
+#include <boost/json.hpp>
+#include <chrono>
+#include <cstring>
+#include <numeric>
+
+#include "app/command.h"
+#include "app/local_model.h"
+#include "app/machine_peak.h"
+#include "app/model_names.h"
+
+namespace inferno::app {
+namespace {
+
+struct BenchOptions {
+  EngineOptions engine;
+  int prompt_tokens = 512;
+  int generated_tokens = 64;
+  int depth = 0;
+  int batch = 1;
+  int repetitions = 3;
+  bool prints_json = false;
+};
+
+struct Measurement {
+  std::string test;
+  std::vector<double> tokens_per_s;  // one a repetition
+  double gb_per_s = 0.0;             // weights read, at the median
+  double gop_per_s = 0.0;            // products with weights, at the median
+
+  double median() const {
+    std::vector<double> sorted = tokens_per_s;
+    std::ranges::sort(sorted);
+    const size_t half = sorted.size() / 2;
+    return sorted.size() % 2 == 1 ? sorted[half] : (sorted[half - 1] + sorted[half]) / 2.0;
+  }
+};
+
+// The model with pages of its own for each sequence, driven step by step.
+class Bench {
+ public:
+  static Result<std::unique_ptr<Bench>> create(const BenchOptions& options) {
+    auto bench = std::unique_ptr<Bench>(new Bench(options));
+    if (auto done = bench->load(); !done) return std::unexpected(done.error());
+    return bench;
+  }
+
+  Measurement prefill() {
+    Measurement result{.test = fmt::format("pp{}", options_.prompt_tokens), .tokens_per_s = {}};
+    const int rounds = options_.repetitions + 1;  // the first one warms up
+    for (int round = 0; round < rounds; ++round) {
+      const auto start = Clock::now();
+      run_prompt(0, options_.depth, options_.prompt_tokens);
+      if (round > 0) result.tokens_per_s.push_back(options_.prompt_tokens / seconds_since(start));
+    }
+    const double chunk = std::min(options_.prompt_tokens, options_.engine.max_num_batched_tokens);
+    add_rates(result, result.median() / chunk, result.median());
+    return result;
+  }
+
+  Measurement decode() {
+    Measurement result{.test = fmt::format("tg{}", options_.generated_tokens), .tokens_per_s = {}};
+    for (int sequence = 0; sequence < options_.batch; ++sequence) run_prompt(sequence, 0, options_.depth);
+    const int rounds = options_.repetitions + 1;
+    for (int round = 0; round < rounds; ++round) {
+      const auto start = Clock::now();
+      for (int step = 0; step < options_.generated_tokens; ++step) run_decode_step(options_.depth + step);
+      const double tokens = static_cast<double>(options_.generated_tokens) * options_.batch;
+      if (round > 0) result.tokens_per_s.push_back(tokens / seconds_since(start));
+    }
+    add_rates(result, result.median() / options_.batch, result.median());
+    return result;
+  }
+
+  MachinePeak peak() { return measure_peak(*table_, *pool_); }
+  int threads() const { return pool_->size(); }
+  const kernel::KernelTable& table() const { return *table_; }
+  std::string name() const { return checkpoint_->name(); }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+
+  explicit Bench(const BenchOptions& options) : options_(options) {}
+
+  static double seconds_since(Clock::time_point start) {
+    return std::chrono::duration<double>(Clock::now() - start).count();
+  }
+
+  Result<void> load() {
+    auto table = table_of(options_.engine.isa);
+    if (!table) return std::unexpected(table.error());
+    table_ = *table;
+    auto path = find_model(options_.engine.model);
+    if (!path) return std::unexpected(path.error());
+    auto checkpoint = model::Checkpoint::open(*path);
+    if (!checkpoint) return std::unexpected(checkpoint.error());
+    checkpoint_ = std::move(*checkpoint);
+    const int threads = options_.engine.threads;
+    pool_ = std::make_unique<ThreadPool>(threads > 0 ? threads : available_cores());
+    auto weights = load_weights(checkpoint_, *pool_, LocalModel::Progress::kSilent);
+    if (!weights) return std::unexpected(weights.error());
+    weights_ = std::move(*weights);
+    return allocate();
+  }
+
+  Result<void> allocate() {
+    const int positions = options_.depth + std::max(options_.prompt_tokens, options_.generated_tokens);
+    if (positions > checkpoint_->config().context_length) {
+      return fail_field("depth", "{} positions are more than the {} that {} is made for", positions,
+                        checkpoint_->config().context_length, checkpoint_->name());
+    }
+    pages_per_sequence_ = kv::pages_for(positions);
+    const auto type = options_.engine.kv_cache_dtype == "f32" ? kernel::KvType::kF32 : kernel::KvType::kF16;
+    auto store = kv::PageStore::create(model::Decoder::kv_shape(checkpoint_->config(), type),
+                                       pages_per_sequence_ * options_.batch);
+    if (!store) return std::unexpected(store.error());
+    store_ = std::move(*store);
+    pages_.resize(static_cast<size_t>(pages_per_sequence_ * options_.batch));
+    std::iota(pages_.begin(), pages_.end(), 0U);
+    const int rows = std::max(options_.engine.max_num_batched_tokens, options_.batch);
+    auto decoder = model::Decoder::create(
+        {.weights = *weights_, .table = *table_, .pool = *pool_, .store = *store_},
+        {.batch_tokens = rows, .logit_rows = options_.batch});
+    if (!decoder) return std::unexpected(decoder.error());
+    decoder_ = std::move(*decoder);
+    const auto vocabulary = static_cast<size_t>(decoder_->vocab_size());
+    logits_.resize(vocabulary * static_cast<size_t>(options_.batch));
+    // Any tokens do: the time does not depend on what they say.
+    tokens_.resize(static_cast<size_t>(positions));
+    for (size_t i = 0; i < tokens_.size(); ++i) {
+      tokens_[i] = static_cast<TokenId>((i * 7919 + 17) % vocabulary);
+    }
+    return {};
+  }
+
+  std::span<const uint32_t> pages_of(int sequence) const {
+    const auto count = static_cast<size_t>(pages_per_sequence_);
+    return std::span(pages_).subspan(static_cast<size_t>(sequence) * count, count);
+  }
+
+  void run_prompt(int sequence, int first, int count) {
+    for (int begin = 0; begin < count; begin += options_.engine.max_num_batched_tokens) {
+      const int size = std::min(options_.engine.max_num_batched_tokens, count - begin);
+      const model::ForwardPiece piece{
+          .tokens = std::span(tokens_).subspan(static_cast<size_t>(first + begin), static_cast<size_t>(size)),
+          .first_position = first + begin,
+          .pages = pages_of(sequence)};
+      decoder_->forward({&piece, 1});
+      const int last = size - 1;
+      if (begin + size == count) decoder_->logits({&last, 1}, logits_.data());
+    }
+  }
+
+  void run_decode_step(int position) {
+    pieces_.clear();
+    rows_.clear();
+    for (int sequence = 0; sequence < options_.batch; ++sequence) {
+      const size_t token = static_cast<size_t>(position + sequence) % tokens_.size();
+      pieces_.push_back({.tokens = std::span(tokens_).subspan(token, 1),
+                         .first_position = position,
+                         .pages = pages_of(sequence)});
+      rows_.push_back(sequence);
+    }
+    decoder_->forward(pieces_);
+    decoder_->logits(rows_, logits_.data());
+  }
+
+  // steps_per_s: how often all weights were read; tokens_per_s: rows that went through them.
+  void add_rates(Measurement& result, double steps_per_s, double tokens_per_s) const {
+    const model::ModelConfig& c = checkpoint_->config();
+    const double attention = double{2} * c.width * c.head_width * (c.head_count + c.kv_head_count);
+    const double layers = c.layer_count * (attention + 3.0 * c.width * c.feed_forward_width);
+    const double head = static_cast<double>(c.width) * c.vocab_size;
+    const bool every_row_has_logits = result.test.starts_with("tg");
+    result.gb_per_s = steps_per_s * static_cast<double>(weights_->packed_bytes()) / 1e9;
+    result.gop_per_s = tokens_per_s * 2.0 * (layers + (every_row_has_logits ? head : 0.0)) / 1e9;
+  }
+
+  BenchOptions options_;
+  const kernel::KernelTable* table_ = nullptr;
+  std::shared_ptr<const model::Checkpoint> checkpoint_;
+  std::unique_ptr<ThreadPool> pool_;
+  std::unique_ptr<model::Weights> weights_;
+  std::optional<kv::PageStore> store_;
+  std::unique_ptr<model::Decoder> decoder_;
+  std::vector<float> logits_;
+  std::vector<TokenId> tokens_;
+  std::vector<uint32_t> pages_;
+  std::vector<model::ForwardPiece> pieces_;
+  std::vector<int> rows_;
+  int pages_per_sequence_ = 0;
+};
+
+void print_json(const Bench& bench, const MachinePeak& peak, const std::vector<Measurement>& results) {
+  boost::json::array list;
+  for (const Measurement& result : results) {
+    boost::json::array rates;
+    for (const double rate : result.tokens_per_s) rates.emplace_back(rate);
+    list.push_back({{"test", result.test},
+                    {"tokens_per_s", std::move(rates)},
+                    {"median", result.median()},
+                    {"weights_gb_per_s", result.gb_per_s},
+                    {"gop_per_s", result.gop_per_s}});
+  }
+  const boost::json::object out{{"model", bench.name()},
+                                {"threads", bench.threads()},
+                                {"isa", kernel::name_of(bench.table().isa)},
+                                {"peak",
+                                 {{"read_gb_per_s", peak.read_gb_per_s},
+                                  {"int8_gop_per_s", peak.int8_gop_per_s}}},
+                                {"results", std::move(list)}};
+  fmt::print("{}\n", boost::json::serialize(out));
+}
+
+void print_table(const Bench& bench, const MachinePeak& peak, const std::vector<Measurement>& results) {
+  fmt::print("{}, {} threads, {}; memory {:.1f} GB/s, int8 {:.0f} GOP/s\n", bench.name(), bench.threads(),
+             kernel::name_of(bench.table().isa), peak.read_gb_per_s, peak.int8_gop_per_s);
+  for (const Measurement& result : results) {
+    const auto [least, most] = std::ranges::minmax(result.tokens_per_s);
+    fmt::print("{:<8} {:9.2f} tokens/s ({:.2f} to {:.2f})  {:6.1f} GB/s of weights, {:.0f} % of memory;  "
+               "{:7.1f} GOP/s, {:.0f} % of int8\n",
+               result.test, result.median(), least, most, result.gb_per_s,
+               100.0 * result.gb_per_s / peak.read_gb_per_s, result.gop_per_s,
+               100.0 * result.gop_per_s / peak.int8_gop_per_s);
+  }
+}
+
+}  // namespace
+
+int run_bench(int argc, char** argv) {
+  CLI::App app;
+  BenchOptions options;
+  prepare(app, "bench", "Measures prefill and decode of a model on this machine.");
+  add_engine_options(app, options.engine);
+  app.add_option("--pp", options.prompt_tokens, "prompt tokens to prefill; 0: skip")->check(CLI::Range(0, 1 << 24))->capture_default_str();
+  app.add_option("--tg", options.generated_tokens, "tokens to decode; 0: skip")->check(CLI::Range(0, 1 << 24))->capture_default_str();
+  app.add_option("--depth", options.depth, "positions already in the KV cache")->check(CLI::Range(0, 1 << 24))->capture_default_str();
+  app.add_option("--batch", options.batch, "sequences decoded together")->check(CLI::Range(1, 4096))->capture_default_str();
+  app.add_option("--reps", options.repetitions, "repetitions")->check(CLI::Range(1, 1000))->capture_default_str();
+  app.add_flag("--json", options.prints_json, "as JSON");
+  if (const auto code = parse(app, argc, argv)) return *code;
+  auto bench = Bench::create(options);
+  if (!bench) return report("bench", bench.error());
+  std::vector<Measurement> results;
+  const MachinePeak before = (*bench)->peak();
+  if (options.prompt_tokens > 0) results.push_back((*bench)->prefill());
+  if (options.generated_tokens > 0) results.push_back((*bench)->decode());
+  const MachinePeak after = (*bench)->peak();
+  const MachinePeak peak{.read_gb_per_s = std::max(before.read_gb_per_s, after.read_gb_per_s),
+                         .int8_gop_per_s = std::max(before.int8_gop_per_s, after.int8_gop_per_s)};
+  if (options.prints_json) {
+    print_json(**bench, peak, results);
+  } else {
+    print_table(**bench, peak, results);
+  }
+  return 0;
+}
+
+}  // namespace inferno::app

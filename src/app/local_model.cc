@@ -1,0 +1,174 @@
+#include "app/local_model.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+
+#include "app/model_names.h"
+#include "base/memory.h"
+
+namespace inferno::app {
+namespace {
+
+kernel::KvType kv_type_of(const std::string& name) {
+  return name == "f32" ? kernel::KvType::kF32 : kernel::KvType::kF16;
+}
+
+}  // namespace
+
+std::string bytes_text(size_t bytes) {
+  const double value = static_cast<double>(bytes);
+  if (value >= 1073741824.0) return fmt::format("{:.2f} GiB", value / 1073741824.0);
+  return fmt::format("{:.1f} MiB", value / 1048576.0);
+}
+
+Result<ModelText> open_text(const std::string& model, model::Checkpoint::Need need, std::string& warning) {
+  auto path = find_model(model);
+  if (!path) return std::unexpected(path.error());
+  auto checkpoint = model::Checkpoint::open(*path, need);
+  if (!checkpoint) return std::unexpected(checkpoint.error());
+  ModelText text;
+  text.checkpoint = std::move(*checkpoint);
+  auto vocabulary = text.checkpoint->vocabulary();
+  if (!vocabulary) return std::unexpected(vocabulary.error());
+  const auto spelled = [&](std::optional<TokenId> id) {
+    return id ? vocabulary->tokens[static_cast<size_t>(*id)] : std::string();
+  };
+  const std::string bos = spelled(vocabulary->bos);
+  const std::string eos = spelled(vocabulary->eos);
+  auto tokenizer = token::Tokenizer::create(std::move(*vocabulary));
+  if (!tokenizer) return std::unexpected(tokenizer.error());
+  text.tokenizer = std::move(*tokenizer);
+  const std::string source = text.checkpoint->chat_template();
+  if (!source.empty()) {
+    auto parsed = token::ChatTemplate::parse(source, bos, eos);
+    if (parsed) {
+      text.chat_template = std::move(*parsed);
+    } else {
+      warning = fmt::format("the model's chat template cannot be used: {}", parsed.error().message);
+    }
+  }
+  return text;
+}
+
+Result<std::unique_ptr<model::Weights>> load_weights(std::shared_ptr<const model::Checkpoint> checkpoint,
+                                                     ThreadPool& pool, LocalModel::Progress progress) {
+  const auto start = std::chrono::steady_clock::now();
+  const bool is_shown = progress == LocalModel::Progress::kShown;
+  const bool redraws = is_shown && isatty(STDERR_FILENO) != 0;
+  int shown_percent = -1;
+  const std::string name = checkpoint->name();
+  auto weights = model::Weights::load(std::move(checkpoint), pool, [&](size_t done, size_t total) {
+    const int percent = total == 0 ? 100 : static_cast<int>(done * 100 / total);
+    if (!redraws || percent == shown_percent) return;
+    shown_percent = percent;
+    fmt::print(stderr, "\rloading {}  {:3} %", name, percent);
+    std::fflush(stderr);
+  });
+  if (!weights) return weights;
+  const double seconds =
+      std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  if (is_shown) {
+    fmt::print(stderr, "{}loaded {}: {} of weights in {:.2f} s\n", redraws ? "\r" : "", name,
+               bytes_text((*weights)->packed_bytes()), seconds);
+  }
+  return weights;
+}
+
+Result<std::unique_ptr<LocalModel>> LocalModel::load(const EngineOptions& options,
+                                                     MetricRegistry& metrics, Progress progress) {
+  auto local = std::unique_ptr<LocalModel>(new LocalModel());
+  auto table = table_of(options.isa);
+  if (!table) return std::unexpected(table.error());
+  local->table_ = *table;
+  std::string warning;
+  auto text = open_text(options.model, model::Checkpoint::Need::kModel, warning);
+  if (!text) return std::unexpected(text.error());
+  if (!warning.empty()) fmt::print(stderr, "warning: {}\n", warning);
+  local->text_ = std::move(*text);
+  local->kv_type_ = kv_type_of(options.kv_cache_dtype);
+  local->pool_ = std::make_unique<ThreadPool>(options.threads > 0 ? options.threads : available_cores());
+  if (auto done = local->load_weights(progress); !done) return std::unexpected(done.error());
+  if (auto done = local->plan_context(options); !done) return std::unexpected(done.error());
+  if (auto done = local->start_engine(options, metrics); !done) return std::unexpected(done.error());
+  return local;
+}
+
+Result<void> LocalModel::load_weights(Progress progress) {
+  auto weights = app::load_weights(text_.checkpoint, *pool_, progress);
+  if (!weights) return std::unexpected(weights.error());
+  weights_ = std::move(*weights);
+  const int rows = weights_->head().outputs();
+  if (text_.tokenizer->vocab_size() > rows) {
+    return fail(Fault::kInvalid, "{}: the tokenizer has {} tokens, the model computes {} logits",
+                text_.checkpoint->name(), text_.tokenizer->vocab_size(), rows);
+  }
+  return {};
+}
+
+// Decides how many pages the KV cache has and how long a request may be.
+Result<void> LocalModel::plan_context(const EngineOptions& options) {
+  const model::ModelConfig& config = text_.checkpoint->config();
+  const size_t page_bytes = model::Decoder::kv_shape(config, kv_type_).page_bytes();
+  auto memory = parse_memory(options.kv_cache_memory, available_memory_bytes());
+  if (!memory) return std::unexpected(memory.error());
+  const int wanted_len = options.max_model_len > 0 ? options.max_model_len : config.context_length;
+  const auto useful_pages =
+      static_cast<size_t>(kv::pages_for(wanted_len)) * static_cast<size_t>(options.max_num_seqs);
+  const size_t pages = std::min(*memory / page_bytes, useful_pages);
+  if (options.max_model_len > config.context_length) {
+    return fail_field("max-model-len", "{} is more than the {} positions that {} is made for",
+                      options.max_model_len, config.context_length, text_.checkpoint->name());
+  }
+  const size_t positions = pages * kernel::kPagePositions;
+  if (options.max_model_len > 0 && positions < static_cast<size_t>(options.max_model_len)) {
+    return fail_field("kv-cache-memory", "{} hold {} positions, max-model-len {} needs {}",
+                      bytes_text(*memory), positions, options.max_model_len,
+                      bytes_text(static_cast<size_t>(kv::pages_for(options.max_model_len)) * page_bytes));
+  }
+  if (pages < 1) {
+    return fail_field("kv-cache-memory", "{} hold no page: one takes {}", bytes_text(*memory),
+                      bytes_text(page_bytes));
+  }
+  kv_page_count_ = static_cast<int>(pages);
+  max_model_len_ = static_cast<int>(std::min(static_cast<size_t>(wanted_len), positions));
+  return {};
+}
+
+Result<void> LocalModel::start_engine(const EngineOptions& options, MetricRegistry& metrics) {
+  const auto shape = model::Decoder::kv_shape(text_.checkpoint->config(), kv_type_);
+  auto store = kv::PageStore::create(shape, kv_page_count_);
+  if (!store) return std::unexpected(store.error());
+  store_ = std::move(*store);
+  const int batch_tokens = std::min(options.max_num_batched_tokens,
+                                    std::max(max_model_len_ * options.max_num_seqs, 1));
+  auto decoder = model::Decoder::create(
+      {.weights = *weights_, .table = *table_, .pool = *pool_, .store = *store_},
+      {.batch_tokens = batch_tokens, .logit_rows = std::min(32, batch_tokens)});
+  if (!decoder) return std::unexpected(decoder.error());
+  decoder_ = std::move(*decoder);
+  metrics_ = std::make_unique<engine::EngineMetrics>(
+      metrics, options.served_name.empty() ? text_.checkpoint->name() : options.served_name);
+  engine_ = std::make_unique<engine::Engine>(
+      engine::Engine::Parts{.model = *decoder_,
+                            .tokenizer = *text_.tokenizer,
+                            .table = *table_,
+                            .pool = *pool_,
+                            .metrics = *metrics_},
+      engine::EngineConfig{.scheduler = {.max_num_seqs = options.max_num_seqs,
+                                         .max_num_batched_tokens = batch_tokens,
+                                         .prefix_caching = options.prefix_caching},
+                           .max_model_len = max_model_len_,
+                           .kv_page_count = kv_page_count_});
+  return {};
+}
+
+std::string LocalModel::summary() const {
+  return fmt::format("weights {}, KV cache {} for {} positions, activations {}; max-model-len {}; {} threads, {}",
+                     bytes_text(weights_->packed_bytes()), bytes_text(store_->bytes()),
+                     kv_page_count_ * kernel::kPagePositions, bytes_text(decoder_->activation_bytes()),
+                     max_model_len_, pool_->size(), kernel::name_of(table_->isa));
+}
+
+}  // namespace inferno::app

@@ -1,0 +1,119 @@
+#include "app/options.h"
+
+#include <algorithm>
+#include <array>
+#include <cctype>
+#include <charconv>
+#include <cmath>
+
+#include "base/thread_pool.h"
+
+namespace inferno::app {
+namespace {
+
+struct Unit {
+  std::string_view name;
+  double bytes;
+};
+constexpr std::array<Unit, 12> kUnits = {{{"B", 1},
+                                          {"KiB", 1024.0},
+                                          {"MiB", 1048576.0},
+                                          {"GiB", 1073741824.0},
+                                          {"TiB", 1099511627776.0},
+                                          {"KB", 1e3},
+                                          {"MB", 1e6},
+                                          {"GB", 1e9},
+                                          {"TB", 1e12},
+                                          {"K", 1024.0},
+                                          {"M", 1048576.0},
+                                          {"G", 1073741824.0}}};
+
+}  // namespace
+
+void prepare(CLI::App& app, const char* name, const char* purpose) {
+  app.name(fmt::format("inferno {}", name));
+  app.description(purpose);
+  app.set_config("--config", "", "TOML file with any of these options")
+      ->envname("INFERNO_CONFIG");
+  app.get_formatter()->column_width(36);
+}
+
+std::string variable_of(const std::string& flag) {
+  std::string name = "INFERNO_";
+  for (const char c : flag.substr(flag.find_first_not_of('-'))) {
+    name += c == '-' ? '_' : static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+  }
+  return name;
+}
+
+void add_engine_options(CLI::App& app, EngineOptions& options) {
+  app.add_option("model,--model", options.model,
+                 "a GGUF file, a model folder, or a name from the cache (smollm2-135m)")
+      ->envname("INFERNO_MODEL")
+      ->required();
+  add_option(app, "--max-model-len", options.max_model_len,
+             "longest prompt plus answer in tokens; 0: what the model is made for")
+      ->check(CLI::Range(0, 1 << 27));
+  add_option(app, "--max-num-seqs", options.max_num_seqs, "sequences in one step")
+      ->check(CLI::Range(1, 4096));
+  add_option(app, "--max-num-batched-tokens", options.max_num_batched_tokens, "tokens in one step")
+      ->check(CLI::Range(1, 65536));
+  add_option(app, "--kv-cache-memory", options.kv_cache_memory,
+             "512MiB, 4GiB, or a share of free memory (25%)");
+  add_option(app, "--kv-cache-dtype", options.kv_cache_dtype, "type of cached keys and values")
+      ->check(CLI::IsMember({"f16", "f32"}));
+  add_option(app, "--threads", options.threads, "compute threads; 0: one per core")
+      ->check(CLI::Range(0, 1024));
+  add_option(app, "--isa", options.isa, "instruction set of the kernels")
+      ->check(CLI::IsMember({"auto", "plain", "avx2", "avx512", "amx"}));
+  app.add_flag("--enable-prefix-caching,!--no-enable-prefix-caching", options.prefix_caching,
+               "reuse the KV of equal prefixes (on by default)")
+      ->envname("INFERNO_ENABLE_PREFIX_CACHING");
+}
+
+std::optional<int> parse(CLI::App& app, int argc, char** argv) {
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    const int code = app.exit(error);
+    return code == 0 ? 0 : 2;
+  }
+  return std::nullopt;
+}
+
+Result<size_t> parse_memory(const std::string& text, size_t available_bytes) {
+  double number = 0.0;
+  const auto [rest, trouble] = std::from_chars(text.data(), text.data() + text.size(), number);
+  std::string_view unit(rest, static_cast<size_t>(text.data() + text.size() - rest));
+  unit.remove_prefix(std::min(unit.find_first_not_of(' '), unit.size()));
+  double bytes = -1.0;
+  if (trouble == std::errc() && number > 0.0 && std::isfinite(number)) {
+    if (unit == "%" && number <= 100.0) bytes = number / 100.0 * static_cast<double>(available_bytes);
+    if (unit.empty()) bytes = number <= 1.0 ? number * static_cast<double>(available_bytes) : number;
+    for (const Unit& known : kUnits) {
+      if (unit == known.name) bytes = number * known.bytes;
+    }
+  }
+  if (bytes < 1.0 || bytes > 1e15) {
+    return fail_field("kv-cache-memory",
+                      "'{}' is not an amount of memory: write 512MiB, 4GiB, or a share such as 25%", text);
+  }
+  return static_cast<size_t>(bytes);
+}
+
+Result<const kernel::KernelTable*> table_of(const std::string& isa) {
+  if (isa == "auto") return &kernel::best_table();
+  for (const auto known : {kernel::Isa::kPlain, kernel::Isa::kAvx2, kernel::Isa::kAvx512}) {
+    if (isa != kernel::name_of(known)) continue;
+    if (const kernel::KernelTable* table = kernel::table(known)) return table;
+    return fail_field("isa", "this CPU cannot run the kernels for {}", isa);
+  }
+  return fail_field("isa", "there are no kernels for {} in this build", isa);
+}
+
+int report(const char* command, const Error& error) {
+  fmt::print(stderr, "inferno {}: {}\n", command, error.message);
+  return 1;
+}
+
+}  // namespace inferno::app

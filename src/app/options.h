@@ -1,0 +1,59 @@
+// Flags that commands share. One definition gives the flag (--max-num-seqs), the key of the TOML file that
+// --config names (max-num-seqs) and the environment variable (INFERNO_MAX_NUM_SEQS); a flag beats the variable,
+// the variable beats the file.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "base/result.h"
+#include "kernel/kernels.h"
+
+namespace inferno::app {
+
+// What decides how a model runs, for every command that runs one.
+struct EngineOptions {
+  std::string model;            // a GGUF file, a folder, or a name from the cache
+  std::string served_name;      // label of the model in metrics; empty: the model's own name
+  int max_model_len = 0;        // 0: what the model is made for, as far as the KV cache holds it
+  int max_num_seqs = 64;
+  int max_num_batched_tokens = 512;
+  std::string kv_cache_memory = "25%";
+  std::string kv_cache_dtype = "f16";
+  int threads = 0;              // 0: one per core
+  std::string isa = "auto";
+  bool prefix_caching = true;
+};
+
+// A command's parser: its name and purpose, --help, --config.
+void prepare(CLI::App& app, const char* name, const char* purpose);
+
+// Adds an option whose variable and TOML key follow from its name ("--port" -> INFERNO_PORT, port).
+template <typename T>
+CLI::Option* add_option(CLI::App& app, const std::string& flag, T& value, const std::string& help);
+
+// "--max-num-seqs" -> "INFERNO_MAX_NUM_SEQS".
+std::string variable_of(const std::string& flag);
+
+void add_engine_options(CLI::App& app, EngineOptions& options);
+
+// Parses; on --help or a wrong command line prints and returns the exit code to end with.
+std::optional<int> parse(CLI::App& app, int argc, char** argv);
+
+// Bytes of "512MiB", "4GiB", "1000000", or of a share ("0.25", "25%") of `available_bytes`.
+Result<size_t> parse_memory(const std::string& text, size_t available_bytes);
+
+// The kernel table of --isa. kInvalid when the name is none or this CPU cannot run it.
+Result<const kernel::KernelTable*> table_of(const std::string& isa);
+
+// Prints "inferno COMMAND: MESSAGE" to stderr and returns exit code 1.
+int report(const char* command, const Error& error);
+
+template <typename T>
+CLI::Option* add_option(CLI::App& app, const std::string& flag, T& value, const std::string& help) {
+  return app.add_option(flag, value, help)->envname(variable_of(flag))->capture_default_str();
+}
+
+}  // namespace inferno::app

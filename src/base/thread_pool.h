@@ -1,0 +1,75 @@
+// Threads that compute: one call, all threads, one barrier.
+//
+//   pool.parallel_for(panels, 4, [&](Range range, int worker) { ... });
+//
+// The range [0, count) is cut into pieces of at least `grain`; threads take pieces from a shared counter until
+// none is left, and the call returns when all are done. Which thread computes a piece is left to chance, so
+// a piece must only write outputs of its own; then the result never depends on the number of threads.
+//
+// Threads: parallel_for belongs to one thread (the engine's), which takes part as worker 0. The others spin
+//          for a while after a piece of work, because the next one usually follows within microseconds, and
+//          park on a futex when it does not.
+// Cost:    about a microsecond a call while the threads spin; no allocation.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <thread>
+#include <type_traits>
+#include <vector>
+
+namespace inferno {
+
+struct Range {
+  int begin = 0;
+  int end = 0;
+};
+
+class ThreadPool {
+ public:
+  // `threads` counts the calling thread: 1 starts none. Requires: threads >= 1.
+  explicit ThreadPool(int threads);
+  ~ThreadPool();
+  ThreadPool(const ThreadPool&) = delete;
+  ThreadPool& operator=(const ThreadPool&) = delete;
+
+  int size() const { return static_cast<int>(threads_.size()) + 1; }
+
+  // Calls body(Range, worker) for disjoint ranges that cover [0, count); worker is in [0, size()).
+  // Requires: grain >= 1. The body must not throw and must not call parallel_for.
+  template <typename Body>
+  void parallel_for(int count, int grain, Body&& body) {
+    using Plain = std::remove_reference_t<Body>;
+    run(Job{.call = [](void* context, Range range, int worker) {
+              (*static_cast<Plain*>(context))(range, worker);
+            },
+            .context = const_cast<void*>(static_cast<const void*>(&body)),
+            .count = count,
+            .grain = grain});
+  }
+
+ private:
+  struct Job {
+    void (*call)(void* context, Range range, int worker) = nullptr;
+    void* context = nullptr;
+    int count = 0;
+    int grain = 1;
+  };
+
+  void run(const Job& job);
+  void take_pieces(int worker);
+  void serve(int worker);
+
+  Job job_;
+  alignas(64) std::atomic<int> next_{0};
+  alignas(64) std::atomic<uint32_t> generation_{0};
+  alignas(64) std::atomic<int> busy_{0};
+  alignas(64) std::atomic<bool> stopping_{false};
+  std::vector<std::thread> threads_;
+};
+
+// Cores this process may run on (its affinity mask), at least 1.
+int available_cores();
+
+}  // namespace inferno

@@ -1,0 +1,360 @@
+// Attention: against a double-precision reference, every table against the plain one to the bit,
+// and rows in company against rows alone.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <numeric>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "kernel/test_tables.h"
+
+namespace inferno::kernel {
+namespace {
+
+constexpr float kInfinity = std::numeric_limits<float>::infinity();
+constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
+
+struct Shape {
+  int group = 2;
+  int width = 32;
+  int positions = 100;  // of the sequence
+  int window = 0;
+  float softcap = 0.0f;
+  bool with_sinks = false;
+  KvType kv_type = KvType::kF32;
+
+  std::string name() const {
+    return "group " + std::to_string(group) + " width " + std::to_string(width) + " positions " +
+           std::to_string(positions) + " window " + std::to_string(window) + " softcap " +
+           std::to_string(softcap) + (with_sinks ? " sinks" : "") +
+           (kv_type == KvType::kF16 ? " f16" : " f32");
+  }
+};
+
+// A sequence of random queries, keys and values, and a paged store that starts as NaN everywhere.
+class Sequence {
+ public:
+  static constexpr int kHeadBegin = 1;  // a head before and one after the group must stay untouched
+
+  explicit Sequence(const Shape& shape, float spread = 1.0f) : shape_(shape) {
+    std::mt19937 generator(static_cast<unsigned>(shape.group * 1000 + shape.width));
+    std::normal_distribution<float> normal(0.0f, spread);
+    const auto fill = [&](std::vector<float>& v, int count) {
+      v.resize(static_cast<size_t>(count));
+      for (float& x : v)
+        x = normal(generator);
+    };
+    fill(q_, shape.positions * row_width());
+    fill(k_, shape.positions * shape.width);
+    fill(v_, shape.positions * shape.width);
+    fill(sinks_, shape.group);
+    pages_.resize(static_cast<size_t>((shape.positions + kPagePositions - 1) / kPagePositions));
+    std::iota(pages_.begin(), pages_.end(), 0u);
+    std::shuffle(pages_.begin(), pages_.end(), generator);
+    forget();
+  }
+
+  int row_width() const { return (shape_.group + 2) * shape_.width; }
+  std::vector<float>& keys() { return k_; }
+  std::vector<float>& values() { return v_; }
+
+  // Every byte of the store becomes part of a NaN.
+  void forget() { store_.assign(page_bytes() * pages_.size(), 0xFF); }
+
+  void remember(const KernelTable& t, int begin, int end) {
+    const size_t from = static_cast<size_t>(begin) * static_cast<size_t>(shape_.width);
+    t.store_kv(k_.data() + from, v_.data() + from, static_cast<size_t>(shape_.width), end - begin,
+               begin, shape_.width, shape_.kv_type, store_.data(), page_bytes(), pages_.data());
+  }
+
+  // The outputs of positions [begin, end): [end - begin, group + 2, E].
+  std::vector<float> attend(const KernelTable& t, int begin, int end) {
+    const auto stride = static_cast<size_t>(row_width());
+    std::vector<float> out(static_cast<size_t>(end - begin) * stride, kUntouched);
+    AttentionInput in{};
+    in.q = q_.data() + static_cast<size_t>(begin) * stride;
+    in.q_row_stride = in.out_row_stride = stride;
+    in.out = out.data();
+    in.rows = end - begin;
+    in.first_position = begin;
+    in.head_begin = kHeadBegin;
+    in.group = shape_.group;
+    in.head_width = shape_.width;
+    in.scale = scale();
+    in.softcap = shape_.softcap;
+    in.window = shape_.window;
+    in.sinks = shape_.with_sinks ? sinks_.data() : nullptr;
+    in.kv_type = shape_.kv_type;
+    in.kv_base = store_.data();
+    in.page_stride = page_bytes();
+    in.page_table = pages_.data();
+    std::vector<float> scratch(kAttentionScratchBytes / sizeof(float), kNan);
+    t.attend(in, reinterpret_cast<uint8_t*>(scratch.data()));
+    return out;
+  }
+
+  std::vector<float> attend_after_remembering(const KernelTable& t, int begin, int end) {
+    forget();
+    remember(t, 0, end);
+    return attend(t, begin, end);
+  }
+
+  // What head `head` of the group puts out at `position`, in double precision.
+  std::vector<double> reference(int position, int head) const {
+    const auto width = static_cast<size_t>(shape_.width);
+    const float* q = q_.data() + static_cast<size_t>(position * row_width()) +
+                     static_cast<size_t>(kHeadBegin + head) * width;
+    const int begin = shape_.window > 0 ? std::max(0, position - shape_.window + 1) : 0;
+    std::vector<double> scores;
+    for (int j = begin; j <= position; j++) {
+      double dot = 0;
+      for (size_t e = 0; e < width; e++) {
+        dot += static_cast<double>(q[e]) * k_[static_cast<size_t>(j) * width + e];
+      }
+      dot *= scale();
+      scores.push_back(shape_.softcap > 0 ? shape_.softcap * std::tanh(dot / shape_.softcap) : dot);
+    }
+    const double sink = sinks_[static_cast<size_t>(head)];
+    double top = *std::max_element(scores.begin(), scores.end());
+    if (shape_.with_sinks) top = std::max(top, sink);
+    double total = shape_.with_sinks ? std::exp(sink - top) : 0.0;
+    std::vector<double> out(width, 0.0);
+    for (size_t j = 0; j < scores.size(); j++) {
+      const double p = std::exp(scores[j] - top);
+      total += p;
+      for (size_t e = 0; e < width; e++) {
+        out[e] += p * v_[(static_cast<size_t>(begin) + j) * width + e];
+      }
+    }
+    for (double& x : out)
+      x /= total;
+    return out;
+  }
+
+  static constexpr float kUntouched = 4321.0f;
+
+ private:
+  float scale() const { return 1.0f / std::sqrt(static_cast<float>(shape_.width)); }
+  size_t page_bytes() const {
+    const size_t element = shape_.kv_type == KvType::kF32 ? 4 : 2;
+    return 2 * kPagePositions * static_cast<size_t>(shape_.width) * element;
+  }
+
+  Shape shape_;
+  std::vector<float> q_, k_, v_, sinks_;
+  std::vector<uint8_t> store_;
+  std::vector<uint32_t> pages_;
+};
+
+std::vector<Shape> shapes() {
+  std::vector<Shape> all;
+  for (int group = 1; group <= 9; group++)
+    all.push_back({.group = group});
+  for (int width : {16, 48, 64, 80, 96, 128, 256, 512}) {
+    all.push_back({.width = width});
+    all.push_back({.group = 5, .width = width, .positions = 70, .kv_type = KvType::kF16});
+  }
+  for (int window : {1, 5, 16, 63, 64, 65, 90, 200}) {
+    all.push_back({.group = 1, .positions = 150, .window = window});
+    all.push_back({.group = 3, .window = window, .softcap = 5.0f, .with_sinks = true});
+  }
+  for (int positions : {1, 15, 16, 17, 63, 64, 65, 127, 129, 300}) {
+    all.push_back({.positions = positions, .softcap = 20.0f});
+    all.push_back({.positions = positions, .with_sinks = true, .kv_type = KvType::kF16});
+  }
+  all.push_back({.group = 64, .width = 16, .positions = 40});
+  all.push_back({.group = 70, .width = 512, .positions = 20, .with_sinks = true});
+  return all;
+}
+
+TEST(Attend, AgreesWithDoublePrecision) {
+  for (const Shape& shape : shapes()) {
+    Sequence sequence(shape);
+    const double bound = shape.kv_type == KvType::kF16 ? 4e-3 : 5e-6;
+    const auto out = sequence.attend_after_remembering(best_table(), 0, shape.positions);
+    for (int row = 0; row < shape.positions; row++) {
+      for (int head = 0; head < shape.group; head++) {
+        const auto expected = sequence.reference(row, head);
+        const size_t at = static_cast<size_t>(row * sequence.row_width()) +
+                          static_cast<size_t>((Sequence::kHeadBegin + head) * shape.width);
+        for (size_t e = 0; e < expected.size(); e++) {
+          ASSERT_NEAR(out[at + e], expected[e], bound)
+              << shape.name() << " row " << row << " head " << head;
+        }
+      }
+    }
+  }
+}
+
+TEST(Attend, IsTheSameInEveryTable) {
+  for (const Shape& shape : shapes()) {
+    Sequence sequence(shape);
+    const auto expected =
+        sequence.attend_after_remembering(*table(Isa::kPlain), 0, shape.positions);
+    for (const KernelTable* t : tables_of_this_cpu()) {
+      const auto got = sequence.attend_after_remembering(*t, 0, shape.positions);
+      EXPECT_EQ(first_difference(got, expected), -1) << name_of(t->isa) << " " << shape.name();
+    }
+  }
+}
+
+// Alone, a row sees a store that holds NaN in every position after its own.
+TEST(Attend, ComputesARowOfAChunkAsTheRowAlone) {
+  for (const Shape& shape : shapes()) {
+    Sequence sequence(shape);
+    const auto together = sequence.attend_after_remembering(best_table(), 0, shape.positions);
+    sequence.forget();
+    const auto stride = static_cast<size_t>(sequence.row_width());
+    for (int row = 0; row < shape.positions; row++) {
+      sequence.remember(best_table(), row, row + 1);
+      const auto alone = sequence.attend(best_table(), row, row + 1);
+      ASSERT_EQ(first_difference(alone, {&together[static_cast<size_t>(row) * stride], stride}), -1)
+          << shape.name() << " row " << row;
+    }
+  }
+}
+
+TEST(Attend, DoesNotDependOnWhereChunksBegin) {
+  std::mt19937 generator(5);
+  for (const Shape& shape : shapes()) {
+    Sequence sequence(shape);
+    const auto together = sequence.attend_after_remembering(best_table(), 0, shape.positions);
+    sequence.forget();
+    std::vector<float> pieces;
+    for (int begin = 0; begin < shape.positions;) {
+      const int end = std::min(shape.positions, begin + 1 + static_cast<int>(generator() % 70));
+      sequence.remember(best_table(), begin, end);
+      const auto piece = sequence.attend(best_table(), begin, end);
+      pieces.insert(pieces.end(), piece.begin(), piece.end());
+      begin = end;
+    }
+    EXPECT_EQ(first_difference(pieces, together), -1) << shape.name();
+  }
+}
+
+TEST(Attend, IsNotTouchedByWhatLaterRowsHold) {
+  const Shape shape = {.group = 3, .positions = 130};
+  Sequence sequence(shape);
+  const auto clean = sequence.attend_after_remembering(best_table(), 0, 130);
+  const auto at = [](int position) { return static_cast<size_t>(position * 32 + 7); };
+  sequence.keys()[at(90)] = kNan;
+  sequence.values()[at(100)] = kInfinity;
+  sequence.values()[at(101)] = kNan;
+  for (const KernelTable* t : tables_of_this_cpu()) {
+    const auto soiled = sequence.attend_after_remembering(*t, 0, 130);
+    const size_t untouched = static_cast<size_t>(90 * sequence.row_width());
+    EXPECT_EQ(first_difference({soiled.data(), untouched}, {clean.data(), untouched}), -1);
+    EXPECT_TRUE(std::isnan(soiled[static_cast<size_t>(101 * sequence.row_width() + 32 + 7)]));
+  }
+}
+
+TEST(Attend, LeavesOtherHeadsAlone) {
+  const Shape shape = {.group = 4, .width = 16, .positions = 20};
+  Sequence sequence(shape);
+  for (const KernelTable* t : tables_of_this_cpu()) {
+    const auto out = sequence.attend_after_remembering(*t, 0, 20);
+    for (int row = 0; row < 20; row++) {
+      for (int e = 0; e < 16; e++) {
+        const auto first = static_cast<size_t>(row * sequence.row_width() + e);
+        EXPECT_EQ(out[first], Sequence::kUntouched);
+        EXPECT_EQ(out[first + 5 * 16], Sequence::kUntouched);
+      }
+    }
+  }
+}
+
+TEST(Attend, GivesTheValueItselfThroughAWindowOfOne) {
+  Shape shape = {.group = 2, .width = 48, .positions = 90, .window = 1};
+  Sequence sequence(shape);
+  for (const KernelTable* t : tables_of_this_cpu()) {
+    const auto out = sequence.attend_after_remembering(*t, 0, 90);
+    for (int row = 0; row < 90; row++) {
+      const float* head = &out[static_cast<size_t>(row * sequence.row_width() + 48)];
+      const float* value = &sequence.values()[static_cast<size_t>(row * 48)];
+      EXPECT_EQ(first_difference({head, 48}, {value, 48}), -1) << row;
+    }
+  }
+}
+
+TEST(Attend, SurvivesScoresOfAnySize) {
+  for (float spread : {1e-30f, 1e5f, 1e9f, 1e15f}) {
+    const Shape shape = {.group = 2, .width = 64, .positions = 100};
+    Sequence sequence(shape, spread);
+    const auto plain = sequence.attend_after_remembering(*table(Isa::kPlain), 0, 100);
+    for (const KernelTable* t : tables_of_this_cpu()) {
+      const auto out = sequence.attend_after_remembering(*t, 0, 100);
+      EXPECT_EQ(first_difference(out, plain), -1);
+      for (float x : out)
+        ASSERT_TRUE(std::isfinite(x)) << spread;
+    }
+  }
+}
+
+TEST(Attend, FollowsALongContext) {
+  const Shape shape = {.group = 2, .width = 16, .positions = 20000, .kv_type = KvType::kF32};
+  Sequence sequence(shape, 2.0f);
+  const auto out = sequence.attend_after_remembering(best_table(), 19990, 20000);
+  for (int row = 0; row < 10; row++) {
+    const auto expected = sequence.reference(19990 + row, 1);
+    for (size_t e = 0; e < 16; e++) {
+      const size_t at = static_cast<size_t>(row * sequence.row_width() + 2 * 16) + e;
+      EXPECT_NEAR(out[at], expected[e], 1e-5);
+    }
+  }
+}
+
+TEST(StoreKv, TransposesKeysAndKeepsValuesInRows) {
+  constexpr int kWidth = 32;
+  constexpr size_t kPageFloats = 2 * kPagePositions * kWidth;
+  std::vector<float> k(20 * kWidth), v(20 * kWidth);
+  std::iota(k.begin(), k.end(), 1.0f);
+  std::iota(v.begin(), v.end(), 5000.0f);
+  const std::vector<uint32_t> pages = {2, 0};
+  for (const KernelTable* t : tables_of_this_cpu()) {
+    std::vector<float> store(3 * kPageFloats, -1.0f);
+    t->store_kv(k.data(), v.data(), kWidth, 20, 5, kWidth, KvType::kF32,
+                reinterpret_cast<uint8_t*>(store.data()), kPageFloats * sizeof(float),
+                pages.data());
+    size_t written = 0;
+    for (size_t row = 0; row < 20; row++) {
+      const size_t position = 5 + row;
+      const float* page = &store[pages[position / 16] * kPageFloats];
+      for (size_t e = 0; e < kWidth; e++) {
+        EXPECT_EQ(page[e * 16 + position % 16], k[row * kWidth + e]);
+        EXPECT_EQ(page[(16 + position % 16) * kWidth + e], v[row * kWidth + e]);
+        written += 2;
+      }
+    }
+    const auto blank = std::count(store.begin(), store.end(), -1.0f);
+    EXPECT_EQ(static_cast<size_t>(blank), store.size() - written);
+  }
+}
+
+TEST(StoreKv, RoundsToTheNearestHalf) {
+  std::vector<float> k(16), v(16);
+  for (size_t e = 0; e < 16; e++)
+    k[e] = std::ldexp(1.0f + static_cast<float>(e) / 4096, -20);
+  v = {1.0f,  1.00048828125f, 1.00146484375f, 65519.0f, 65520.0f, -1e9f, 0.0f,    -0.0f,
+       6e-8f, 3e-8f,          2.9e-8f,        -2.5f,    0.1f,     1e-3f, 2048.5f, 2049.5f};
+  const std::vector<uint16_t> expected = {0x3C00, 0x3C00, 0x3C02, 0x7BFF, 0x7C00, 0xFC00,
+                                          0x0000, 0x8000, 0x0001, 0x0001, 0x0000, 0xC100,
+                                          0x2E66, 0x1419, 0x6800, 0x6801};
+  const uint32_t page = 0;
+  std::vector<uint16_t> plain;
+  for (const KernelTable* t : tables_of_this_cpu()) {
+    std::vector<uint16_t> store(2 * 16 * 16, 0xFFFF);
+    t->store_kv(k.data(), v.data(), 16, 1, 3, 16, KvType::kF16,
+                reinterpret_cast<uint8_t*>(store.data()), store.size() * 2, &page);
+    for (size_t e = 0; e < 16; e++)
+      EXPECT_EQ(store[(16 + 3) * 16 + e], expected[e]) << e;
+    if (plain.empty()) plain = store;
+    EXPECT_EQ(store, plain);
+  }
+}
+
+}  // namespace
+}  // namespace inferno::kernel

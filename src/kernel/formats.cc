@@ -1,0 +1,119 @@
+// Which packed format each tensor type of a file becomes, and how large it is.
+#include "kernel/formats.h"
+
+#include "kernel/dequantize_formats.h"
+#include "kernel/kernels.h"
+
+namespace inferno::kernel {
+namespace {
+
+struct Packing {
+  TensorType type;
+  PackedFormat format;
+  int zero_point;
+  bool has_minimum;
+  ScaleType scale_type;
+  const int8_t* codebook;
+};
+
+constexpr ScaleType kF16 = ScaleType::kF16;
+
+constexpr Packing kPackings[] = {
+    {TensorType::kF32, PackedFormat::kF32, 0, false, kF16, nullptr},
+    {TensorType::kF16, PackedFormat::kF16, 0, false, kF16, nullptr},
+    {TensorType::kBF16, PackedFormat::kBF16, 0, false, kF16, nullptr},
+    {TensorType::kQ4_0, PackedFormat::kQ4, 8, false, kF16, nullptr},
+    {TensorType::kQ4_1, PackedFormat::kQ4, 0, true, kF16, nullptr},
+    {TensorType::kQ5_0, PackedFormat::kQ5, 16, false, kF16, nullptr},
+    {TensorType::kQ5_1, PackedFormat::kQ5, 0, true, kF16, nullptr},
+    {TensorType::kQ8_0, PackedFormat::kQ8, 128, false, kF16, nullptr},
+    {TensorType::kIQ4_NL, PackedFormat::kQ4, 0, false, kF16, kLevelsIq4},
+    {TensorType::kMXFP4, PackedFormat::kQ4, 0, false, ScaleType::kBF16, kLevelsE2m1},
+    {TensorType::kQ2_K, PackedFormat::kQ2K, 0, true, kF16, nullptr},
+    {TensorType::kQ3_K, PackedFormat::kQ3K, 4, false, kF16, nullptr},
+    {TensorType::kQ4_K, PackedFormat::kQ4K, 0, true, kF16, nullptr},
+    {TensorType::kQ5_K, PackedFormat::kQ5K, 0, true, kF16, nullptr},
+    {TensorType::kQ6_K, PackedFormat::kQ6K, 32, false, kF16, nullptr},
+    {TensorType::kIQ4_XS, PackedFormat::kCodebook4K, 0, false, kF16, kLevelsIq4},
+};
+
+size_t panel_count(const PackedMatrix& shape) {
+  return (static_cast<size_t>(shape.n) + layout::kPanelOutputs - 1) / layout::kPanelOutputs;
+}
+
+}  // namespace
+
+int unit_elements(PackedFormat format) {
+  switch (activation_kind(format)) {
+    case ActivationKind::kFloat:
+      return 1;
+    case ActivationKind::kBlock32:
+      return 2 * layout::kGroup;
+    case ActivationKind::kBlock256:
+      return layout::kSuperBlock;
+  }
+  return 1;
+}
+
+int unit_bytes(const PackedMatrix& shape) {
+  const int scale_bytes = (shape.has_minimum ? 4 : 2) * layout::kScaleRowBytes;
+  switch (shape.format) {
+    case PackedFormat::kF32:
+      return 64;
+    case PackedFormat::kF16:
+    case PackedFormat::kBF16:
+      return 32;
+    case PackedFormat::kQ4:
+      return layout::kQ4ScalesOffset + scale_bytes;
+    case PackedFormat::kQ5:
+      return layout::kQ5ScalesOffset + scale_bytes;
+    case PackedFormat::kQ8:
+      return layout::kQ8ScalesOffset + scale_bytes;
+    case PackedFormat::kQ2K:
+      return layout::kQ2K.bytes;
+    case PackedFormat::kQ3K:
+      return layout::kQ3K.bytes;
+    case PackedFormat::kQ4K:
+      return layout::kQ4K.bytes;
+    case PackedFormat::kQ5K:
+      return layout::kQ5K.bytes;
+    case PackedFormat::kQ6K:
+      return layout::kQ6K.bytes;
+    case PackedFormat::kCodebook4K:
+      return layout::kCodebook4K.bytes;
+  }
+  return 0;
+}
+
+ActivationKind activation_kind(PackedFormat format) {
+  if (format <= PackedFormat::kBF16) return ActivationKind::kFloat;
+  if (format <= PackedFormat::kQ8) return ActivationKind::kBlock32;
+  return ActivationKind::kBlock256;
+}
+
+bool packed_shape(TensorType type, int n, int k, PackedMatrix* shape) {
+  for (const Packing& packing : kPackings) {
+    if (packing.type != type) continue;
+    if (n < 1 || k < 1 || k % static_cast<int>(block_shape(type).elements) != 0) return false;
+    *shape = {};
+    shape->format = packing.format;
+    shape->n = n;
+    shape->k = k;
+    shape->zero_point = packing.zero_point;
+    shape->has_minimum = packing.has_minimum;
+    shape->scale_type = packing.scale_type;
+    shape->codebook = packing.codebook;
+    const size_t elements = static_cast<size_t>(unit_elements(packing.format));
+    const size_t units = (static_cast<size_t>(k) + elements - 1) / elements;
+    const size_t bytes = units * static_cast<size_t>(unit_bytes(*shape));
+    shape->panel_bytes = (bytes + 63) / 64 * 64;
+    return true;
+  }
+  return false;
+}
+
+size_t packed_bytes(const PackedMatrix& shape) {
+  return panel_count(shape) * shape.panel_bytes;
+}
+
+}  // namespace inferno::kernel

@@ -1,0 +1,150 @@
+// Packing moves values and changes none: what is unpacked again is what the file holds.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <bit>
+#include <cmath>
+
+#include "kernel/formats.h"
+#include "kernel/isa/unpack_plain.h"
+#include "kernel/matmul_test_data.h"
+
+namespace inferno::kernel {
+namespace {
+
+class Pack : public testing::TestWithParam<TensorType> {
+ protected:
+  TensorType type() const { return GetParam(); }
+  int granule() const { return static_cast<int>(block_shape(type()).elements); }
+  std::mt19937 random_{99};
+};
+
+// The value of element k of output o of a panel, with the roundings that dequantize() has.
+float packed_value(const PackedMatrix& w, int panel, int k, int o) {
+  if (activation_kind(w.format) == ActivationKind::kFloat) {
+    const uint8_t* bytes = w.data + static_cast<size_t>(panel) * w.panel_bytes;
+    const size_t index = static_cast<size_t>(k) * 16 + static_cast<size_t>(o);
+    if (w.format == PackedFormat::kF32) {
+      float value;
+      std::memcpy(&value, bytes + index * 4, 4);
+      return value;
+    }
+    float value = 0;
+    const TensorType type = w.format == PackedFormat::kF16 ? TensorType::kF16 : TensorType::kBF16;
+    EXPECT_TRUE(dequantize(type, bytes + index * 2, 1, &value));
+    return value;
+  }
+  plain::UnpackedStretch stretch;
+  plain::unpack_stretch(w, panel, k / 256, &stretch);
+  const int i = k % 256;
+  const float value = stretch.value[i][o];
+  if (activation_kind(w.format) == ActivationKind::kBlock32) {
+    const float product = stretch.scale[i / 32][o] * value;
+    return w.has_minimum ? product + stretch.minimum[i / 32][o] : product;
+  }
+  const int sub = i / stretch.sub_elements;
+  const float scale = stretch.scale[0][o] * static_cast<float>(stretch.sub_scale[sub][o]);
+  if (!w.has_minimum) return scale * value;
+  const float minimum = stretch.minimum[0][o] * static_cast<float>(stretch.sub_minimum[sub][o]);
+  return scale * value - minimum;
+}
+
+TEST_P(Pack, UnpacksToTheDequantizedTensorToTheLastBit) {
+  const int n = 21;
+  const int k = granule() == 1 ? 37 : granule() == 32 ? 32 * 11 : 512;
+  const std::vector<uint8_t> tensor = random_tensor(type(), n, k, random_);
+  std::vector<float> values(static_cast<size_t>(n * k));
+  ASSERT_TRUE(dequantize(type(), tensor.data(), values.size(), values.data()));
+  const PackedTensor w = packed(type(), n, k, tensor);
+  for (int o = 0; o < n; ++o) {
+    for (int i = 0; i < k; ++i) {
+      const float got = packed_value(w.matrix, o / 16, i, o % 16);
+      const float want = values[static_cast<size_t>(o * k + i)];
+      ASSERT_EQ(std::bit_cast<uint32_t>(got), std::bit_cast<uint32_t>(want))
+          << "output " << o << " k " << i << ": " << got << ", expected " << want;
+    }
+  }
+}
+
+TEST_P(Pack, PanelsPackedApartAreThoseOfTheWhole) {
+  const int n = 70;
+  const int k = granule() == 1 ? 5 : granule() * 3;
+  const std::vector<uint8_t> tensor = random_tensor(type(), n, k, random_);
+  const PackedTensor whole = packed(type(), n, k, tensor);
+  const size_t bytes = packed_bytes(whole.matrix);
+  const AlignedBytes apart(bytes);
+  for (const int panel : {3, 0, 4, 2, 1}) {
+    pack_panels(type(), tensor.data(), whole.matrix, apart.data(), panel, panel + 1);
+  }
+  EXPECT_EQ(0, std::memcmp(apart.data(), whole.bytes.data(), bytes));
+}
+
+TEST_P(Pack, OutputsBeyondTheLastAreZero) {
+  const int n = 3;
+  const int k = granule() == 1 ? 9 : granule();
+  const PackedTensor w = packed(type(), n, k, random_tensor(type(), n, k, random_));
+  for (int o = n; o < 16; ++o) {
+    for (int i = 0; i < k; ++i) {
+      ASSERT_EQ(packed_value(w.matrix, 0, i, o), 0.0f);
+    }
+  }
+}
+
+TEST_P(Pack, TakesLittleMoreRoomThanTheFile) {
+  PackedMatrix shape;
+  ASSERT_TRUE(packed_shape(type(), 4096, 4096, &shape));
+  const BlockShape block = block_shape(type());
+  const double file = 4096.0 * 4096.0 / block.elements * block.bytes;
+  const double packed_size = static_cast<double>(packed_bytes(shape));
+  EXPECT_GE(packed_size, file);
+  EXPECT_LE(packed_size, file * 1.06);
+  EXPECT_EQ(shape.panel_bytes % 64, 0u);
+}
+
+INSTANTIATE_TEST_SUITE_P(Types, Pack, testing::ValuesIn(kPackedTypes),
+                         [](const testing::TestParamInfo<TensorType>& test) {
+                           return std::string(name_of(test.param));
+                         });
+
+TEST(PackedShape, RefusesTypesWithoutAPackingAndRaggedRows) {
+  PackedMatrix shape;
+  EXPECT_FALSE(packed_shape(TensorType::kI32, 16, 256, &shape));
+  EXPECT_FALSE(packed_shape(TensorType::kIQ2_XXS, 16, 256, &shape));
+  EXPECT_FALSE(packed_shape(TensorType::kQ4_K, 16, 128, &shape));
+  EXPECT_FALSE(packed_shape(TensorType::kQ4_0, 16, 48, &shape));
+  EXPECT_FALSE(packed_shape(TensorType::kF32, 0, 48, &shape));
+  EXPECT_FALSE(packed_shape(static_cast<TensorType>(12345), 16, 256, &shape));
+  EXPECT_TRUE(packed_shape(TensorType::kF32, 1, 1, &shape));
+}
+
+TEST(PackMxfp4, EveryExponentOfTheFileSurvives) {
+  for (int exponent = 0; exponent < 256; ++exponent) {
+    std::vector<uint8_t> block(17, 0x21);  // codes 1 and 2: levels 1 and 2, halved
+    block[0] = static_cast<uint8_t>(exponent);
+    std::vector<float> values(32);
+    ASSERT_TRUE(dequantize(TensorType::kMXFP4, block.data(), 32, values.data()));
+    if (!std::isfinite(values[0])) continue;
+    const PackedTensor w = packed(TensorType::kMXFP4, 1, 32, block);
+    EXPECT_EQ(packed_value(w.matrix, 0, 0, 0), values[0]) << exponent;
+    EXPECT_EQ(packed_value(w.matrix, 0, 31, 0), values[31]) << exponent;
+  }
+}
+
+TEST(Pack, AnyBitPatternPacksAndMultiplies) {
+  std::mt19937 random(5);
+  for (const TensorType type : kPackedTypes) {
+    const BlockShape block = block_shape(type);
+    const int k = block.elements == 1 ? 32 : static_cast<int>(block.elements);
+    std::vector<uint8_t> tensor(17 * static_cast<size_t>(k) / block.elements * block.bytes);
+    for (uint8_t& byte : tensor) {
+      byte = static_cast<uint8_t>(random());
+    }
+    const PackedTensor w = packed(type, 17, k, tensor);
+    const Activations x(random_floats(static_cast<size_t>(k), random), 1, k,
+                        activation_kind(w.matrix.format));
+    EXPECT_EQ(product(best_table(), w.matrix, x.input()).size(), 17u) << name_of(type);
+  }
+}
+
+}  // namespace
+}  // namespace inferno::kernel

@@ -1,0 +1,35 @@
+// For tests: the tables this CPU can run, and comparison to the bit.
+#pragma once
+
+#include <bit>
+#include <cmath>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "kernel/kernels.h"
+
+namespace inferno::kernel {
+
+// kPlain first.
+inline std::vector<const KernelTable*> tables_of_this_cpu() {
+  std::vector<const KernelTable*> tables;
+  for (Isa isa : {Isa::kPlain, Isa::kAvx2, Isa::kAvx512}) {
+    if (const KernelTable* found = table(isa)) tables.push_back(found);
+  }
+  return tables;
+}
+
+// Index of the first element whose bits differ (any NaN equals any NaN), or -1.
+inline int64_t first_difference(std::span<const float> a, std::span<const float> b) {
+  if (a.size() != b.size()) return 0;
+  for (size_t i = 0; i < a.size(); i++) {
+    if (std::isnan(a[i]) && std::isnan(b[i])) continue;
+    if (std::bit_cast<uint32_t>(a[i]) != std::bit_cast<uint32_t>(b[i])) {
+      return static_cast<int64_t>(i);
+    }
+  }
+  return -1;
+}
+
+}  // namespace inferno::kernel

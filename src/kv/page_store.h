@@ -1,0 +1,54 @@
+// The bytes of the KV cache: for every layer, page and key/value head, the keys and values of 16 positions.
+//
+//   layer 0: page 0: head 0: keys [E, 16], values [16, E]; head 1: ...   page 1: ...   ...
+//   layer 1: ...
+//
+// Keys are stored transposed, so that 16 positions fill one vector register (kernel/types.h, AttentionInput).
+// A page of one layer is contiguous: that is what moves between tiers and workers.
+//
+// Threads: written and read by the compute threads of a step, each its own part; sized once at start.
+#pragma once
+
+#include <cstdint>
+
+#include "base/memory.h"
+#include "kernel/types.h"
+
+namespace inferno::kv {
+
+// What one position takes.
+struct KvShape {
+  int layer_count = 0;
+  int kv_head_count = 0;
+  int head_width = 0;
+  kernel::KvType type = kernel::KvType::kF16;
+
+  size_t element_bytes() const { return type == kernel::KvType::kF32 ? 4 : 2; }
+  size_t head_bytes() const {  // keys and values of one head in one page
+    return size_t{2} * kernel::kPagePositions * static_cast<size_t>(head_width) * element_bytes();
+  }
+  size_t page_bytes_per_layer() const { return head_bytes() * static_cast<size_t>(kv_head_count); }
+  size_t page_bytes() const { return page_bytes_per_layer() * static_cast<size_t>(layer_count); }
+};
+
+class PageStore {
+ public:
+  // Fault::kOverloaded when the system refuses the memory.
+  static Result<PageStore> create(const KvShape& shape, int page_count);
+
+  // Where page 0 of a layer and head begins; page i is i * page_stride() bytes further.
+  uint8_t* base(int layer, int head) {
+    return buffer_.data() + static_cast<size_t>(layer) * layer_bytes_ +
+           static_cast<size_t>(head) * shape_.head_bytes();
+  }
+  size_t page_stride() const { return shape_.page_bytes_per_layer(); }
+  const KvShape& shape() const { return shape_; }
+  size_t bytes() const { return buffer_.size(); }
+
+ private:
+  KvShape shape_;
+  size_t layer_bytes_ = 0;
+  Buffer buffer_;
+};
+
+}  // namespace inferno::kv

@@ -1,0 +1,244 @@
+#include "model/checkpoint.h"
+
+#include <algorithm>
+#include <array>
+#include <optional>
+#include <utility>
+
+#include "base/check.h"
+#include "model/checkpoint_names.h"
+#include "model/gguf.h"
+#include "model/json_file.h"
+#include "model/safetensors.h"
+#include "model/vocabulary_loader.h"
+
+namespace inferno::model {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+// What the names of a folder's decoder begin with: plain models, models whose decoder is part of a larger one
+// (before and after the parts changed places in the names), and bare decoders.
+constexpr std::array<std::string_view, 5> kFolderPrefixes = {
+    "model.", "language_model.model.", "model.language_model.", "language_model.", ""};
+constexpr std::array<std::string_view, 2> kHeadPrefixes = {"", "language_model."};
+
+bool is_there(const fs::path& path) {
+  std::error_code error;
+  return fs::exists(path, error);
+}
+
+// The GGUF models in a folder: of a split model the first part; projectors of images are not models.
+std::vector<fs::path> gguf_models_in(const fs::path& folder) {
+  std::vector<fs::path> models;
+  std::error_code error;
+  for (fs::directory_iterator file(folder, error), end; !error && file != end; file.increment(error)) {
+    const std::string name = file->path().filename().string();
+    if (!name.ends_with(".gguf") || name.starts_with("mmproj")) continue;
+    const size_t of = name.rfind("-of-");
+    const bool is_later_part = of != std::string::npos && of >= 6 &&
+                               name[of - 6] == '-' && name.substr(of - 5, 5) != "00001" &&
+                               std::ranges::all_of(name.substr(of - 5, 5), [](char letter) {
+                                 return letter >= '0' && letter <= '9';
+                               });
+    if (!is_later_part) models.push_back(file->path());
+  }
+  return models;
+}
+
+bool has_safetensors(const fs::path& folder) {
+  std::error_code error;
+  for (fs::directory_iterator file(folder, error), end; !error && file != end; file.increment(error)) {
+    if (file->path().extension() == ".safetensors") return true;
+  }
+  return is_there(folder / "model.safetensors.index.json");
+}
+
+// "models/llama/" is called "llama".
+std::string own_name(const fs::path& path) {
+  std::error_code error;
+  const fs::path whole = fs::weakly_canonical(path, error);
+  const fs::path& named = error ? path : whole;
+  return named.has_filename() ? named.filename().string() : named.parent_path().filename().string();
+}
+
+}  // namespace
+
+struct Checkpoint::Files {
+  std::string label;                   // the path, for errors
+  std::optional<Gguf> gguf;
+  std::optional<Safetensors> weights;
+  std::optional<fs::path> folder;      // where tokenizer.json is
+  std::optional<ModelConfig> config;
+  std::string_view prefix;             // of kFolderPrefixes
+  std::vector<Tensor> folder_tensors;  // those of `weights` that have a tensor type
+
+  Result<void> open_gguf(const fs::path& path, Need need);
+  Result<void> open_folder(const fs::path& path, Need need);
+  Result<void> open_weights(const fs::path& path);
+  Result<void> check_tensors() const;
+  // The tensor of a canonical name as the file has it; kNotFound when there is none.
+  Result<Tensor> find(std::string_view name) const;
+};
+
+Result<void> Checkpoint::Files::open_gguf(const fs::path& path, Need need) {
+  Result<Gguf> file = Gguf::open(path);
+  if (!file) return std::unexpected(file.error());
+  gguf = std::move(*file);
+  Result<ModelConfig> read = config_from_gguf(*gguf);
+  if (!read && need == Need::kModel) return std::unexpected(read.error());
+  if (read) config = std::move(*read);
+  return {};
+}
+
+Result<void> Checkpoint::Files::open_weights(const fs::path& path) {
+  Result<Safetensors> opened = Safetensors::open(path);
+  if (!opened) return std::unexpected(opened.error());
+  weights = std::move(*opened);
+  for (const SafetensorsEntry& entry : weights->entries()) {
+    if (Result<Tensor> tensor = weights->tensor(entry)) folder_tensors.push_back(std::move(*tensor));
+  }
+  for (const std::string_view candidate : kFolderPrefixes) {
+    prefix = candidate;
+    if (weights->find(std::string(prefix) + "embed_tokens.weight") != nullptr) return {};
+  }
+  return fail(Fault::kInvalid, "{}: no tensor is called embed_tokens.weight, after model. or another prefix",
+              label);
+}
+
+Result<void> Checkpoint::Files::open_folder(const fs::path& path, Need need) {
+  const bool is_hub_folder = has_safetensors(path);
+  if (!is_hub_folder) {
+    const std::vector<fs::path> models = gguf_models_in(path);
+    if (models.size() == 1) return open_gguf(models.front(), need);
+    if (models.size() > 1) {
+      return fail(Fault::kInvalid, "{}: holds {} GGUF models ({}, {}, ...): name one of them", label,
+                  models.size(), models[0].filename().string(), models[1].filename().string());
+    }
+  }
+  folder = path;
+  if (need == Need::kVocabulary) {
+    if (!is_there(path / "tokenizer.json")) {
+      return fail(Fault::kNotFound, "{}: has neither tokenizer.json nor a GGUF file", label);
+    }
+    return {};
+  }
+  if (!is_hub_folder) {
+    return fail(Fault::kNotFound, "{}: has neither *.safetensors nor a GGUF file", label);
+  }
+  const Result<boost::json::object> json = read_json_object(path / "config.json");
+  if (!json) return std::unexpected(json.error());
+  Result<ModelConfig> read = config_from_json(*json, (path / "config.json").string());
+  if (!read) return std::unexpected(read.error());
+  config = std::move(*read);
+  return open_weights(path);
+}
+
+Result<Tensor> Checkpoint::Files::find(std::string_view name) const {
+  if (gguf) {
+    if (const Tensor* tensor = gguf->find_tensor(name)) return *tensor;
+  } else if (weights) {
+    const bool is_head = name == "output.weight";
+    const std::optional<std::string> own = folder_name(*config, name, prefix);
+    if (own && !(is_head && config->has_tied_embeddings)) {
+      for (const std::string_view before : kHeadPrefixes) {
+        const SafetensorsEntry* entry = weights->find(is_head ? std::string(before) + *own : *own);
+        if (entry == nullptr) continue;
+        Result<Tensor> tensor = weights->tensor(*entry);
+        if (tensor) tensor->name = name;
+        return tensor;
+      }
+    }
+  }
+  return fail(Fault::kNotFound, "{}: tensor '{}' is missing", label, name);
+}
+
+Result<void> Checkpoint::Files::check_tensors() const {
+  for (const std::string& name : required_tensors(*config)) {
+    const Result<Tensor> tensor = find(name);
+    if (!tensor) return std::unexpected(tensor.error());
+    const std::vector<int64_t> expected = *expected_shape(*config, name);
+    if (tensor->shape != expected) {
+      return fail(Fault::kCorrupt, "{}: tensor '{}' has shape {}, expected {}", label, name,
+                  shape_text(tensor->shape), shape_text(expected));
+    }
+  }
+  return {};
+}
+
+Checkpoint::Checkpoint(std::unique_ptr<Files> files) : files_(std::move(files)) {}
+Checkpoint::~Checkpoint() = default;
+
+Result<std::unique_ptr<Checkpoint>> Checkpoint::open(const fs::path& path, Need need) {
+  auto files = std::make_unique<Files>();
+  files->label = path.string();
+  std::error_code error;
+  const bool is_folder = fs::is_directory(path, error);
+  Result<void> done = is_folder ? files->open_folder(path, need) : files->open_gguf(path, need);
+  if (done && need == Need::kModel) done = files->check_tensors();
+  if (!done) return std::unexpected(done.error());
+  return std::unique_ptr<Checkpoint>(new Checkpoint(std::move(files)));
+}
+
+bool Checkpoint::has_config() const { return files_->config.has_value(); }
+
+const ModelConfig& Checkpoint::config() const {
+  CHECK(has_config(), "{} was opened for its vocabulary and has no configuration", files_->label);
+  return *files_->config;
+}
+
+bool Checkpoint::has(std::string_view name) const { return files_->find(name).has_value(); }
+
+Result<Tensor> Checkpoint::tensor(std::string_view name) const {
+  Result<Tensor> tensor = files_->find(name);
+  if (!tensor || !has_config()) return tensor;
+  const std::optional<std::vector<int64_t>> expected = expected_shape(config(), name);
+  if (expected && tensor->shape != *expected) {
+    return fail(Fault::kCorrupt, "{}: tensor '{}' has shape {}, expected {}", files_->label, name,
+                shape_text(tensor->shape), shape_text(*expected));
+  }
+  return tensor;
+}
+
+const std::vector<Tensor>& Checkpoint::file_tensors() const {
+  return files_->gguf ? files_->gguf->tensors() : files_->folder_tensors;
+}
+
+void Checkpoint::drop_pages(const Tensor& tensor) const {
+  static const std::vector<MappedFile> kNone;
+  const std::vector<MappedFile>& maps = files_->gguf      ? files_->gguf->parts()
+                                        : files_->weights ? files_->weights->shards()
+                                                          : kNone;
+  const std::span<const uint8_t> bytes(tensor.data, tensor.bytes);
+  for (const MappedFile& map : maps) {
+    const std::span<const uint8_t> all = map.bytes();
+    if (bytes.data() >= all.data() && bytes.data() + bytes.size() <= all.data() + all.size()) {
+      return map.drop_pages(bytes);
+    }
+  }
+}
+
+Result<token::Vocabulary> Checkpoint::vocabulary() const {
+  return files_->gguf ? vocabulary_from_gguf(*files_->gguf) : vocabulary_from_folder(*files_->folder);
+}
+
+std::string Checkpoint::chat_template() const {
+  return files_->gguf ? chat_template_from_gguf(*files_->gguf)
+                      : chat_template_from_folder(*files_->folder);
+}
+
+std::string Checkpoint::name() const {
+  if (files_->gguf) {
+    const auto given = files_->gguf->get_or<std::string_view>("general.name", "");
+    if (given && !given->empty()) return std::string(*given);
+    return fs::path(files_->gguf->label()).stem().string();
+  }
+  return own_name(*files_->folder);
+}
+
+std::string_view Checkpoint::format() const {
+  return files_->gguf ? "GGUF" : files_->weights ? "safetensors" : "tokenizer";
+}
+
+}  // namespace inferno::model

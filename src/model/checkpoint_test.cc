@@ -1,0 +1,326 @@
+#include "model/checkpoint.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <boost/json/array.hpp>
+#include <boost/json/object.hpp>
+#include <boost/json/value.hpp>
+#include <cstdlib>
+
+#include "model/gguf_test_writer.h"
+#include "model/json_file.h"
+#include "token/tokenizer.h"
+
+namespace inferno::model {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+constexpr auto kVocabulary = Checkpoint::Need::kVocabulary;
+
+// A model small enough to write by hand: L 1, D 8, H 2, K 1, E 4, F 6, V 5.
+GgufTestWriter tiny_llama() {
+  GgufTestWriter writer;
+  writer.text("general.architecture", "llama")
+      .u32("llama.context_length", 32)
+      .u32("llama.block_count", 1)
+      .u32("llama.embedding_length", 8)
+      .u32("llama.attention.head_count", 2)
+      .u32("llama.attention.head_count_kv", 1)
+      .u32("llama.feed_forward_length", 6)
+      .f32("llama.attention.layer_norm_rms_epsilon", 1e-5f)
+      .tensor("token_embd.weight", {8, 5})
+      .tensor("output_norm.weight", {8})
+      .tensor("blk.0.attn_norm.weight", {8})
+      .tensor("blk.0.attn_q.weight", {8, 8})
+      .tensor("blk.0.attn_k.weight", {8, 4})
+      .tensor("blk.0.attn_output.weight", {8, 8})
+      .tensor("blk.0.ffn_norm.weight", {8})
+      .tensor("blk.0.ffn_gate.weight", {8, 6})
+      .tensor("blk.0.ffn_up.weight", {8, 6})
+      .tensor("blk.0.ffn_down.weight", {6, 8});
+  return writer;
+}
+
+TEST(Checkpoint, OpensAGgufWhoseTensorsFit) {
+  const TemporaryFolder folder;
+  const auto path = folder.write("m.gguf", tiny_llama().tensor("blk.0.attn_v.weight", {8, 4}).finish());
+  const auto checkpoint = Checkpoint::open(path);
+  ASSERT_TRUE(checkpoint) << checkpoint.error().message;
+  EXPECT_EQ((*checkpoint)->format(), "GGUF");
+  EXPECT_EQ((*checkpoint)->name(), "m");
+  EXPECT_TRUE((*checkpoint)->config().has_tied_embeddings);
+  EXPECT_FALSE((*checkpoint)->has("output.weight"));
+  EXPECT_THAT((*checkpoint)->tensor("blk.0.ffn_down.weight")->shape, ElementsAre(8, 6));
+  EXPECT_EQ((*checkpoint)->tensor("blk.1.attn_q.weight").error().fault, Fault::kNotFound);
+  EXPECT_EQ((*checkpoint)->vocabulary().error().fault, Fault::kNotFound);
+  EXPECT_EQ((*checkpoint)->chat_template(), "");
+  for (const Tensor& tensor : (*checkpoint)->file_tensors()) (*checkpoint)->drop_pages(tensor);
+}
+
+TEST(Checkpoint, NamesTheTensorThatIsMissingOrMisshapen) {
+  const TemporaryFolder folder;
+  const auto message = [&](const GgufTestWriter& writer) {
+    const auto checkpoint = Checkpoint::open(folder.write("m.gguf", writer.finish()));
+    return checkpoint ? std::string() : checkpoint.error().message;
+  };
+  EXPECT_THAT(message(tiny_llama()), HasSubstr("'blk.0.attn_v.weight' is missing"));
+  EXPECT_THAT(message(tiny_llama().tensor("blk.0.attn_v.weight", {8, 8})),
+              HasSubstr("'blk.0.attn_v.weight' has shape [8, 8], expected [4, 8]"));
+  EXPECT_THAT(message(tiny_llama().tensor("blk.0.attn_v.weight", {8, 4}).tensor("output.weight", {8, 6})),
+              HasSubstr("'output.weight' has shape [6, 8], expected [5, 8]"));
+  EXPECT_THAT(message(tiny_llama().tensor("blk.0.attn_v.weight", {8, 4}).tensor("blk.0.attn_q.bias", {8})),
+              HasSubstr("'blk.0.attn_k.bias' is missing"));
+}
+
+TEST(Checkpoint, AnOptionalTensorOfWrongShapeIsRefusedWhenRead) {
+  const TemporaryFolder folder;
+  const auto path = folder.write(
+      "m.gguf",
+      tiny_llama().tensor("blk.0.attn_v.weight", {8, 4}).tensor("rope_freqs.weight", {3}).finish());
+  const auto checkpoint = Checkpoint::open(path);
+  ASSERT_TRUE(checkpoint) << checkpoint.error().message;
+  EXPECT_TRUE((*checkpoint)->has("rope_freqs.weight"));
+  EXPECT_THAT((*checkpoint)->tensor("rope_freqs.weight").error().message, HasSubstr("expected [2]"));
+}
+
+TEST(Checkpoint, OpensTheOnlyGgufModelOfAFolder) {
+  const TemporaryFolder folder;
+  EXPECT_EQ(Checkpoint::open(folder.path()).error().fault, Fault::kNotFound);
+  EXPECT_EQ(Checkpoint::open(folder.path() / "absent").error().fault, Fault::kNotFound);
+  const std::vector<uint8_t> model = tiny_llama().tensor("blk.0.attn_v.weight", {8, 4}).finish();
+  folder.write("m.gguf", model);
+  folder.write("mmproj-m.gguf", GgufTestWriter().finish());
+  folder.write("other-00002-of-00002.gguf", GgufTestWriter().finish());
+  const auto checkpoint = Checkpoint::open(folder.path());
+  ASSERT_TRUE(checkpoint) << checkpoint.error().message;
+  EXPECT_EQ((*checkpoint)->format(), "GGUF");
+  folder.write("n.gguf", model);
+  EXPECT_THAT(Checkpoint::open(folder.path()).error().message, HasSubstr("2 GGUF models"));
+}
+
+TEST(Checkpoint, AnUnknownArchitectureIsRefusedButTokenizes) {
+  const TemporaryFolder folder;
+  const auto path = folder.write("m.gguf", GgufTestWriter()
+                                               .text("general.architecture", "starcoder9")
+                                               .text("tokenizer.ggml.model", "gpt2")
+                                               .text("tokenizer.ggml.pre", "gpt-2")
+                                               .texts("tokenizer.ggml.tokens", {"a", "b", "ab"})
+                                               .texts("tokenizer.ggml.merges", {"a b"})
+                                               .finish());
+  EXPECT_THAT(Checkpoint::open(path).error().message, HasSubstr("starcoder9"));
+  const auto checkpoint = Checkpoint::open(path, kVocabulary);
+  ASSERT_TRUE(checkpoint) << checkpoint.error().message;
+  EXPECT_FALSE((*checkpoint)->has_config());
+  const auto vocabulary = (*checkpoint)->vocabulary();
+  ASSERT_TRUE(vocabulary) << vocabulary.error().message;
+  EXPECT_THAT(vocabulary->tokens, ElementsAre("a", "b", "ab"));
+}
+
+// --- conformance models -------------------------------------------------------------------------
+
+struct Form {
+  const char* model;
+  const char* path;  // below the model's folder
+};
+
+void PrintTo(const Form& form, std::ostream* out) { *out << form.model << "/" << form.path; }
+
+class CheckpointConformance : public ::testing::TestWithParam<Form> {
+ protected:
+  std::filesystem::path folder() const { return shared_folder() / "models" / GetParam().model; }
+  void SetUp() override {
+    if (!std::filesystem::exists(folder())) GTEST_SKIP() << "no conformance model at " << folder();
+  }
+};
+
+TEST_P(CheckpointConformance, EncodesTheGoldenTokens) {
+  const auto checkpoint = Checkpoint::open(folder() / GetParam().path, kVocabulary);
+  ASSERT_TRUE(checkpoint) << checkpoint.error().message;
+  auto vocabulary = (*checkpoint)->vocabulary();
+  ASSERT_TRUE(vocabulary) << vocabulary.error().message;
+  const auto tokenizer = token::Tokenizer::create(std::move(*vocabulary));
+  ASSERT_TRUE(tokenizer) << tokenizer.error().message;
+  const auto golden = read_json_object(folder() / "golden.json");
+  ASSERT_TRUE(golden) << golden.error().message;
+  int count = 0;
+  for (const auto& item : golden->at("prompts").as_array()) {
+    const auto& prompt = item.as_object();
+    const char* key = prompt.contains("token_ids") ? "token_ids" : "encoder_token_ids";
+    std::vector<TokenId> expected;
+    for (const auto& id : prompt.at(key).as_array()) {
+      expected.push_back(static_cast<TokenId>(id.as_int64()));
+    }
+    EXPECT_EQ((*tokenizer)->encode(std::string_view(prompt.at("text").as_string())), expected);
+    ++count;
+  }
+  EXPECT_EQ(count, 3);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Forms, CheckpointConformance,
+    ::testing::Values(Form{"llama", "hf"}, Form{"llama", "model-f32.gguf"}, Form{"llama", "hf-bf16"},
+                      Form{"llama", "model-BF16.gguf"}, Form{"qwen2", "hf"},
+                      Form{"qwen2", "model-f32.gguf"}, Form{"gemma3", "hf"},
+                      Form{"gemma3", "model-f32.gguf"}, Form{"gemma2", "hf"},
+                      Form{"gemma2", "model-f32.gguf"}, Form{"mistral", "hf"}, Form{"mixtral", "hf"},
+                      Form{"mixtral", "model-f32.gguf"}, Form{"olmo2", "hf"},
+                      Form{"olmo2", "model-f32.gguf"}, Form{"phi", "hf"}, Form{"phi", "model-f32.gguf"},
+                      Form{"phi3", "hf"}, Form{"phi3", "model-f32.gguf"}, Form{"qwen3", "hf"},
+                      Form{"qwen3", "model-f32.gguf"}, Form{"qwen3moe", "hf"},
+                      Form{"qwen3moe", "model-f32.gguf"}, Form{"gptoss", "hf"}, Form{"gpt2", "hf"},
+                      Form{"gpt2", "model-f32.gguf"}, Form{"bert", "hf"},
+                      Form{"bert", "model-f32.gguf"}, Form{"t5", "hf"}));
+
+class CheckpointTwins : public ::testing::TestWithParam<const char*> {};
+
+// The rows of a matrix that the converter to GGUF permuted, for one head of width E: row 2i is i, row 2i + 1 is
+// i + E / 2.
+std::vector<uint8_t> unpermuted(const Tensor& tensor, int head_width) {
+  const size_t row_bytes = tensor.bytes / static_cast<size_t>(tensor.shape[0]);
+  std::vector<uint8_t> rows(tensor.bytes);
+  for (int64_t row = 0; row < tensor.shape[0]; ++row) {
+    const int64_t head = row / head_width * head_width;
+    const int64_t within = row % head_width;
+    const int64_t target = head + within / 2 + (within % 2) * (head_width / 2);
+    std::memcpy(rows.data() + static_cast<size_t>(target) * row_bytes,
+                tensor.data + static_cast<size_t>(row) * row_bytes, row_bytes);
+  }
+  return rows;
+}
+
+TEST_P(CheckpointTwins, FolderAndGgufAreTheSameModel) {
+  const std::filesystem::path folder = shared_folder() / "models" / GetParam();
+  if (!std::filesystem::exists(folder)) GTEST_SKIP() << "no conformance model at " << folder;
+  const auto hub = Checkpoint::open(folder / "hf");
+  ASSERT_TRUE(hub) << hub.error().message;
+  const auto gguf = Checkpoint::open(folder / "model-f32.gguf");
+  ASSERT_TRUE(gguf) << gguf.error().message;
+  const ModelConfig& a = (*hub)->config();
+  const ModelConfig& b = (*gguf)->config();
+  EXPECT_EQ(a.architecture, b.architecture);
+  EXPECT_EQ(a.vocab_size, b.vocab_size);
+  EXPECT_EQ(a.context_length, b.context_length);
+  EXPECT_EQ(a.layer_count, b.layer_count);
+  EXPECT_EQ(a.width, b.width);
+  EXPECT_EQ(a.head_count, b.head_count);
+  EXPECT_EQ(a.kv_head_count, b.kv_head_count);
+  EXPECT_EQ(a.head_width, b.head_width);
+  EXPECT_EQ(a.feed_forward_width, b.feed_forward_width);
+  EXPECT_EQ(a.rms_norm_eps, b.rms_norm_eps);
+  EXPECT_EQ(a.rope_width, b.rope_width);
+  EXPECT_EQ(a.rope_base, b.rope_base);
+  EXPECT_EQ(a.rope_base_local, b.rope_base_local);
+  EXPECT_EQ(a.sliding_window, b.sliding_window);
+  EXPECT_EQ(a.layer_is_local, b.layer_is_local);
+  EXPECT_EQ(a.attention_scale, b.attention_scale);
+  EXPECT_EQ(a.attention_softcap, b.attention_softcap);
+  EXPECT_EQ(a.final_softcap, b.final_softcap);
+  EXPECT_EQ(a.embedding_scale, b.embedding_scale);
+  EXPECT_EQ(a.activation, b.activation);
+  EXPECT_EQ(a.has_tied_embeddings, b.has_tied_embeddings);
+  EXPECT_EQ(a.has_qkv_bias, b.has_qkv_bias);
+  EXPECT_EQ(a.has_attention_output_bias, b.has_attention_output_bias);
+  EXPECT_EQ(a.has_qk_norm, b.has_qk_norm);
+  EXPECT_EQ(a.has_post_norms, b.has_post_norms);
+  EXPECT_EQ((*hub)->chat_template(), (*gguf)->chat_template());
+  EXPECT_EQ((*hub)->format(), "safetensors");
+  EXPECT_EQ((*hub)->name(), "hf");
+
+  int compared = 0;
+  for (const Tensor& tensor : (*gguf)->file_tensors()) {
+    if (tensor.name == "rope_freqs.weight") continue;
+    SCOPED_TRACE(tensor.name);
+    const Result<Tensor> twin = (*hub)->tensor(tensor.name);
+    ASSERT_TRUE(twin) << twin.error().message;
+    EXPECT_EQ(twin->shape, tensor.shape);
+    ASSERT_EQ(twin->type, kernel::TensorType::kF32);
+    std::vector<uint8_t> bytes(tensor.data, tensor.data + tensor.bytes);
+    const bool is_rotated = tensor.name.find("attn_q.weight") != std::string::npos ||
+                            tensor.name.find("attn_k.weight") != std::string::npos;
+    if (is_rotated && b.rope_layout == RopeLayout::kInterleaved) {
+      bytes = unpermuted(tensor, b.head_width);
+    }
+    std::vector<float> values(bytes.size() / 4), others(twin->bytes / 4);
+    std::memcpy(values.data(), bytes.data(), bytes.size());
+    std::memcpy(others.data(), twin->data, twin->bytes);
+    if (tensor.name.find("norm") != std::string::npos) {
+      for (float& value : others) value += a.norm_weight_offset;
+    }
+    EXPECT_EQ(values, others);
+    ++compared;
+  }
+  EXPECT_EQ(compared + (*gguf)->has("rope_freqs.weight"), (*gguf)->file_tensors().size());
+  EXPECT_EQ((*hub)->file_tensors().size(), static_cast<size_t>(compared));
+}
+
+INSTANTIATE_TEST_SUITE_P(Models, CheckpointTwins, ::testing::Values("llama", "qwen2", "qwen3", "gemma2", "gemma3"));
+
+// --- vocabularies of real models ----------------------------------------------------------------
+
+class CheckpointTokenizers : public ::testing::TestWithParam<const char*> {};
+
+std::string contents(const std::filesystem::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+}
+
+std::vector<std::string> parts_of(const std::string& text, const std::string& separator) {
+  std::vector<std::string> parts;
+  size_t begin = 0;
+  for (size_t end; (end = text.find(separator, begin)) != std::string::npos;) {
+    parts.push_back(text.substr(begin, end - begin));
+    begin = end + separator.size();
+  }
+  parts.push_back(text.substr(begin));
+  return parts;
+}
+
+TEST_P(CheckpointTokenizers, AGgufWithoutTensorsTokenizes) {
+  const std::filesystem::path path = shared_folder() / "tokenizers" / GetParam();
+  if (!std::filesystem::exists(path)) GTEST_SKIP() << "no vocabulary at " << path;
+  const auto checkpoint = Checkpoint::open(path, kVocabulary);
+  ASSERT_TRUE(checkpoint) << checkpoint.error().message;
+  auto vocabulary = (*checkpoint)->vocabulary();
+  ASSERT_TRUE(vocabulary) << vocabulary.error().message;
+  const auto tokenizer = token::Tokenizer::create(std::move(*vocabulary));
+  ASSERT_TRUE(tokenizer) << tokenizer.error().message;
+  const std::vector<std::string> texts =
+      parts_of(contents(path.string() + ".inp"), "\n__ggml_vocab_test__\n");
+  const std::vector<std::string> lines = parts_of(contents(path.string() + ".out"), "\n");
+  ASSERT_GE(lines.size(), texts.size());
+  for (size_t i = 0; i < texts.size(); ++i) {
+    std::string ids;
+    for (const TokenId id : (*tokenizer)->encode(texts[i], {.add_special = false})) {
+      ids += fmt::format(" {}", id);
+    }
+    EXPECT_EQ(ids, lines[i]) << texts[i];
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Files, CheckpointTokenizers,
+                         ::testing::Values("bert-bge.gguf", "deepseek-llm.gguf", "gpt-2.gguf",
+                                           "llama-spm.gguf", "phi-3.gguf", "starcoder.gguf"));
+
+TEST(CheckpointRealModels, PublishedFilesOpen) {
+  const char* home = std::getenv("HOME");
+  const std::filesystem::path folder =
+      std::filesystem::path(home == nullptr ? "." : home) / ".cache/inferno/models";
+  if (!std::filesystem::exists(folder)) GTEST_SKIP() << "no published models at " << folder;
+  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+    if (entry.path().extension() != ".gguf") continue;
+    SCOPED_TRACE(entry.path());
+    const auto checkpoint = Checkpoint::open(entry.path());
+    ASSERT_TRUE(checkpoint) << checkpoint.error().message;
+    EXPECT_GT(facts_of((*checkpoint)->file_tensors()).parameter_count, 100'000'000);
+    const auto vocabulary = (*checkpoint)->vocabulary();
+    ASSERT_TRUE(vocabulary) << vocabulary.error().message;
+    EXPECT_LE(vocabulary->tokens.size(), static_cast<size_t>((*checkpoint)->config().vocab_size));
+  }
+}
+
+}  // namespace
+}  // namespace inferno::model

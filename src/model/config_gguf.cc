@@ -1,0 +1,151 @@
+// ModelConfig from the keys of a GGUF file. Names and defaults: gguf-py's constants and llama.cpp's loader,
+// whose files these are.
+#include <cmath>
+
+#include "model/config.h"
+#include "model/config_fields.h"
+#include "model/gguf.h"
+
+namespace inferno::model {
+
+namespace {
+
+void read_shape(ModelConfig& config, GgufFields& fields) {
+  config.context_length = fields.integer("context_length", {1, kMaxContext});
+  config.layer_count = fields.integer("block_count", {1, kMaxLayers});
+  config.width = fields.integer("embedding_length", {2, kMaxWidth});
+  config.head_count = fields.integer("attention.head_count", {1, kMaxHeads});
+  config.kv_head_count =
+      fields.integer("attention.head_count_kv", {1, kMaxHeads}, config.head_count);
+  config.feed_forward_width = fields.integer("feed_forward_length", {1, kMaxFeedForwardWidth});
+  if (!fields.has("attention.key_length") && config.width % config.head_count != 0) {
+    fields.refuse("attention.head_count", "is {}, which does not divide embedding_length {}",
+                  config.head_count, config.width);
+  }
+  config.head_width = fields.integer("attention.key_length", {2, kMaxHeadWidth},
+                                     config.width / config.head_count);
+  const int value_width =
+      fields.integer("attention.value_length", {2, kMaxHeadWidth}, config.head_width);
+  if (value_width != config.head_width) {
+    fields.refuse("attention.value_length", "is {}, must equal attention.key_length {}", value_width,
+                  config.head_width);
+  }
+  config.rms_norm_eps = fields.real("attention.layer_norm_rms_epsilon", {0.0, 1.0});
+}
+
+void read_rope(ModelConfig& config, GgufFields& fields) {
+  config.rope_width = fields.integer("rope.dimension_count", {2, kMaxHeadWidth}, config.head_width);
+  config.rope_base = fields.real("rope.freq_base", {1.0, 1e12}, 10000.0f);
+  config.rope_base_local = traits_of(config.architecture).has_local_rope
+                               ? fields.real("rope.freq_base_swa", {1.0, 1e12}, 10000.0f)
+                               : config.rope_base;
+  RopeScaling& scaling = config.rope_scaling;
+  const float old_factor = fields.real("rope.scale_linear", {1e-3, 1e6}, 1.0f);
+  scaling.factor = fields.real("rope.scaling.factor", {0.0, 1e6}, old_factor);
+  if (scaling.factor == 0.0f) scaling.factor = 1.0f;  // what converters write for "none"
+  const std::string type =
+      fields.text("rope.scaling.type", scaling.factor == 1.0f ? "none" : "linear");
+  if (type == "none") {
+    scaling.factor = 1.0f;
+  } else if (type == "linear") {
+    scaling.kind = RopeScaling::Kind::kLinear;
+  } else if (type == "yarn") {
+    scaling.kind = RopeScaling::Kind::kYarn;
+    scaling.original_context = fields.integer("rope.scaling.original_context_length",
+                                              {1, kMaxContext}, config.context_length);
+    scaling.beta_fast = fields.real("rope.scaling.yarn_beta_fast", {0.0, 1e6}, 32.0f);
+    scaling.beta_slow = fields.real("rope.scaling.yarn_beta_slow", {0.0, 1e6}, 1.0f);
+    const float multiplier = fields.real("rope.scaling.attn_factor", {0.0, 1e3}, 1.0f);
+    scaling.attention_factor = multiplier * (0.1f * std::log(scaling.factor) + 1.0f);
+  } else {
+    fields.refuse("rope.scaling.type", "is '{}', which is not supported (none, linear and yarn are)",
+                  type);
+  }
+}
+
+void read_window(ModelConfig& config, GgufFields& fields, const Gguf& file) {
+  const std::string key = fields.full("attention.sliding_window_pattern");
+  const GgufValue* pattern = file.find(key);
+  config.sliding_window = fields.integer("attention.sliding_window", {0, kMaxContext}, 0);
+  if (fields.error()) return;
+  if (pattern == nullptr || pattern->type != GgufType::kArray) {
+    const int period = fields.integer("attention.sliding_window_pattern", {0, kMaxLayers},
+                                      traits_of(config.architecture).window_period);
+    mark_windows(config, period);
+    return;
+  }
+  const Result<std::vector<bool>> layers = file.array<bool>(key);
+  if (!layers) return fields.keep(layers.error());
+  config.layer_is_local.assign(layers->begin(), layers->end());
+}
+
+void read_attention(ModelConfig& config, GgufFields& fields) {
+  const ArchitectureTraits& traits = traits_of(config.architecture);
+  double divisor = config.head_width;
+  if (config.layer_count == traits.layers_scaled_by_width) {
+    divisor = static_cast<double>(config.width) / config.head_count;
+  }
+  config.attention_scale = fields.real("attention.scale", {0.0, 1e3}, 0.0f);
+  if (config.attention_scale == 0.0f) {
+    config.attention_scale = static_cast<float>(1.0 / std::sqrt(divisor));
+  }
+  config.attention_softcap = fields.real("attn_logit_softcapping", {0.0, 1e6}, traits.attention_softcap);
+  config.final_softcap = fields.real("final_logit_softcapping", {0.0, 1e6}, traits.final_softcap);
+}
+
+// What tensors say and keys do not.
+void read_from_tensors(ModelConfig& config, GgufFields& fields, const Gguf& file) {
+  const Tensor* embedding = file.find_tensor("token_embd.weight");
+  if (embedding == nullptr || embedding->shape.size() != 2) {
+    fields.keep(Error{Fault::kInvalid,
+                      fmt::format("{}: tensor 'token_embd.weight' {}", file.label(),
+                                  embedding == nullptr ? "is missing" : "must have two dimensions"),
+                      {}});
+    return;
+  }
+  const int64_t rows = embedding->shape[0];
+  if (rows > kMaxVocabulary) {
+    fields.keep(Error{Fault::kInvalid,
+                      fmt::format("{}: tensor 'token_embd.weight' has {} rows, limit {}",
+                                  file.label(), rows, kMaxVocabulary),
+                      {}});
+    return;
+  }
+  config.vocab_size = static_cast<int>(rows);
+  config.has_tied_embeddings = file.find_tensor("output.weight") == nullptr;
+  config.has_qkv_bias = file.find_tensor("blk.0.attn_q.bias") != nullptr;
+  config.has_attention_output_bias = file.find_tensor("blk.0.attn_output.bias") != nullptr;
+}
+
+}  // namespace
+
+Result<ModelConfig> config_from_gguf(const Gguf& file) {
+  const Result<std::string_view> architecture = file.get<std::string_view>("general.architecture");
+  if (!architecture) return std::unexpected(architecture.error());
+  const ArchitectureTraits* traits = find_traits_by_gguf_name(*architecture);
+  if (traits == nullptr) {
+    return fail(Fault::kInvalid,
+                "{}: key 'general.architecture' is '{}', which is not supported ({} are)",
+                file.label(), *architecture, known_architectures());
+  }
+  GgufFields fields(file, std::string(*architecture) + ".");
+  ModelConfig config;
+  config.architecture = traits->architecture;
+  config.activation = traits->activation();
+  config.rope_layout = traits->gguf_rope_layout;
+  config.has_qk_norm = traits->has_qk_norm;
+  config.has_post_norms = traits->is_gemma;
+  if (const int experts = fields.integer("expert_count", {0, 1 << 20}, 0); experts > 0) {
+    fields.refuse("expert_count", "is {}: mixtures of experts are not supported", experts);
+  }
+  read_shape(config, fields);
+  read_rope(config, fields);
+  read_window(config, fields, file);
+  read_attention(config, fields);
+  if (traits->is_gemma) config.embedding_scale = std::sqrt(static_cast<float>(config.width));
+  read_from_tensors(config, fields, file);
+  if (fields.error()) return std::unexpected(*fields.error());
+  return checked(std::move(config), file.label());
+}
+
+}  // namespace inferno::model

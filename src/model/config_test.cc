@@ -1,0 +1,411 @@
+#include "model/config.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <boost/json/value.hpp>
+#include <cmath>
+#include <functional>
+#include <cstdlib>
+
+#include "model/gguf_test_writer.h"
+#include "model/json_file.h"
+
+namespace inferno::model {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+// A JSON object with `changes` laid over `base`; a change to null removes nothing: null is a value.
+boost::json::object merged(std::string_view base, std::string_view changes) {
+  boost::json::object object = parse_json_object(base, "base").value();
+  const boost::json::object over = parse_json_object(changes, "changes").value();
+  for (const auto& member : over) object[member.key()] = member.value();
+  return object;
+}
+
+constexpr std::string_view kLlama = R"({"model_type":"llama","vocab_size":1000,"hidden_size":64,
+  "intermediate_size":160,"num_hidden_layers":3,"num_attention_heads":4,"num_key_value_heads":2,
+  "max_position_embeddings":512,"rms_norm_eps":1e-5,"rope_theta":500000.0})";
+
+constexpr std::string_view kGemma3 = R"({"model_type":"gemma3_text","hidden_size":64,"intermediate_size":96,
+  "num_hidden_layers":7,"sliding_window":48})";
+
+Result<ModelConfig> llama(std::string_view changes = "{}") {
+  return config_from_json(merged(kLlama, changes), "config.json");
+}
+
+Result<ModelConfig> gemma3(std::string_view changes = "{}") {
+  return config_from_json(merged(kGemma3, changes), "config.json");
+}
+
+TEST(ConfigJson, ReadsLlama) {
+  const Result<ModelConfig> config = llama();
+  ASSERT_TRUE(config) << config.error().message;
+  EXPECT_EQ(config->architecture, Architecture::kLlama);
+  EXPECT_EQ(config->vocab_size, 1000);
+  EXPECT_EQ(config->head_width, 16);
+  EXPECT_EQ(config->rope_width, 16);
+  EXPECT_EQ(config->rope_base, 500000.0f);
+  EXPECT_EQ(config->rope_base_local, 500000.0f);
+  EXPECT_EQ(config->rope_layout, RopeLayout::kHalves);
+  EXPECT_EQ(config->rope_scaling.kind, RopeScaling::Kind::kNone);
+  EXPECT_EQ(config->attention_scale, 0.25f);
+  EXPECT_EQ(config->sliding_window, 0);
+  EXPECT_THAT(config->layer_is_local, ElementsAre(0, 0, 0));
+  EXPECT_EQ(config->activation, Activation::kSilu);
+  EXPECT_EQ(config->embedding_scale, 1.0f);
+  EXPECT_EQ(config->norm_weight_offset, 0.0f);
+  EXPECT_FALSE(config->has_tied_embeddings);
+  EXPECT_FALSE(config->has_qkv_bias);
+}
+
+TEST(ConfigJson, BothSpellingsOfRopeAreTheSame) {
+  const std::string numbers = R"("factor":8.0,"low_freq_factor":1.0,"high_freq_factor":4.0,
+    "original_max_position_embeddings":64)";
+  const Result<ModelConfig> old_spelling =
+      llama(R"({"rope_theta":7e5,"rope_scaling":{"rope_type":"llama3",)" + numbers + "}}");
+  const Result<ModelConfig> recent = config_from_json(
+      merged(R"({"model_type":"llama","vocab_size":1000,"hidden_size":64,"intermediate_size":160,
+        "num_hidden_layers":3,"num_attention_heads":4,"max_position_embeddings":512})",
+             R"({"rope_parameters":{"rope_theta":7e5,"rope_type":"llama3",)" + numbers + "}}"),
+      "config.json");
+  for (const Result<ModelConfig>& config : {old_spelling, recent}) {
+    ASSERT_TRUE(config) << config.error().message;
+    EXPECT_EQ(config->rope_base, 7e5f);
+    EXPECT_EQ(config->rope_scaling.kind, RopeScaling::Kind::kLlama3);
+    EXPECT_EQ(config->rope_scaling.factor, 8.0f);
+    EXPECT_EQ(config->rope_scaling.low_freq_factor, 1.0f);
+    EXPECT_EQ(config->rope_scaling.high_freq_factor, 4.0f);
+    EXPECT_EQ(config->rope_scaling.original_context, 64);
+  }
+}
+
+TEST(ConfigJson, ReadsLinearAndYarnScaling) {
+  const Result<ModelConfig> linear = llama(R"({"rope_scaling":{"type":"linear","factor":4}})");
+  ASSERT_TRUE(linear) << linear.error().message;
+  EXPECT_EQ(linear->rope_scaling.kind, RopeScaling::Kind::kLinear);
+  EXPECT_EQ(linear->rope_scaling.factor, 4.0f);
+  const Result<ModelConfig> yarn = llama(
+      R"({"rope_scaling":{"rope_type":"yarn","factor":8.0,"truncate":false,"beta_fast":16,
+      "original_max_position_embeddings":128}})");
+  ASSERT_TRUE(yarn) << yarn.error().message;
+  EXPECT_EQ(yarn->rope_scaling.kind, RopeScaling::Kind::kYarn);
+  EXPECT_EQ(yarn->rope_scaling.beta_fast, 16.0f);
+  EXPECT_EQ(yarn->rope_scaling.original_context, 128);
+  EXPECT_FALSE(yarn->rope_scaling.truncates);
+  EXPECT_NEAR(yarn->rope_scaling.attention_factor, 0.1 * std::log(8.0) + 1.0, 1e-6);
+}
+
+TEST(ConfigJson, Gemma3LeansOnTheDefaultsOfItsClass) {
+  const Result<ModelConfig> config = gemma3();
+  ASSERT_TRUE(config) << config.error().message;
+  EXPECT_EQ(config->vocab_size, 262'208);
+  EXPECT_EQ(config->head_count, 8);
+  EXPECT_EQ(config->kv_head_count, 4);
+  EXPECT_EQ(config->head_width, 256);
+  EXPECT_EQ(config->rope_base, 1e6f);
+  EXPECT_EQ(config->rope_base_local, 1e4f);
+  EXPECT_EQ(config->attention_scale, 1.0f / 16.0f);
+  EXPECT_EQ(config->embedding_scale, 8.0f);
+  EXPECT_EQ(config->norm_weight_offset, 1.0f);
+  EXPECT_EQ(config->attention_softcap, 0.0f);
+  EXPECT_EQ(config->activation, Activation::kGeluTanh);
+  EXPECT_TRUE(config->has_tied_embeddings);
+  EXPECT_TRUE(config->has_qk_norm);
+  EXPECT_TRUE(config->has_post_norms);
+  EXPECT_THAT(config->layer_is_local, ElementsAre(1, 1, 1, 1, 1, 0, 1));
+}
+
+TEST(ConfigJson, ReadsTheDecoderOfALargerModel) {
+  const boost::json::object json = merged(
+      R"({"model_type":"gemma3","tie_word_embeddings":false,"vision_config":{"hidden_size":1}})",
+      fmt::format(R"({{"text_config":{}}})", kGemma3));
+  const Result<ModelConfig> config = config_from_json(json, "config.json");
+  ASSERT_TRUE(config) << config.error().message;
+  EXPECT_EQ(config->architecture, Architecture::kGemma3);
+  EXPECT_EQ(config->width, 64);
+  EXPECT_FALSE(config->has_tied_embeddings);
+}
+
+TEST(ConfigJson, TwoKindsOfAttentionHaveRotationsOfTheirOwn) {
+  const Result<ModelConfig> config = gemma3(R"({"rope_parameters":{
+    "full_attention":{"rope_type":"linear","factor":8.0,"rope_theta":2e6},
+    "sliding_attention":{"rope_type":"default","rope_theta":3e4}}})");
+  ASSERT_TRUE(config) << config.error().message;
+  EXPECT_EQ(config->rope_base, 2e6f);
+  EXPECT_EQ(config->rope_base_local, 3e4f);
+  EXPECT_EQ(config->rope_scaling.kind, RopeScaling::Kind::kLinear);
+  EXPECT_EQ(config->rope_scaling.factor, 8.0f);
+}
+
+TEST(ConfigJson, WindowsFollowListPatternOrArchitecture) {
+  const Result<ModelConfig> listed = gemma3(
+      R"({"num_hidden_layers":3,"layer_types":["full_attention","sliding_attention","full_attention"]})");
+  ASSERT_TRUE(listed) << listed.error().message;
+  EXPECT_THAT(listed->layer_is_local, ElementsAre(0, 1, 0));
+  const Result<ModelConfig> pattern = gemma3(R"({"num_hidden_layers":4,"sliding_window_pattern":2})");
+  ASSERT_TRUE(pattern) << pattern.error().message;
+  EXPECT_THAT(pattern->layer_is_local, ElementsAre(1, 0, 1, 0));
+  const Result<ModelConfig> mistral = llama(R"({"model_type":"mistral","sliding_window":48})");
+  ASSERT_TRUE(mistral) << mistral.error().message;
+  EXPECT_EQ(mistral->sliding_window, 48);
+  EXPECT_THAT(mistral->layer_is_local, ElementsAre(1, 1, 1));
+  EXPECT_EQ(llama(R"({"model_type":"mistral"})")->sliding_window, 4096);
+  EXPECT_EQ(llama(R"({"model_type":"mistral","sliding_window":null})")->sliding_window, 0);
+  EXPECT_EQ(llama(R"({"sliding_window":48})")->sliding_window, 0);  // Llama's class has no window
+}
+
+TEST(ConfigJson, Qwen2HasAWindowOnlyWhenItSaysSo) {
+  const auto qwen2 = [](std::string_view changes) {
+    boost::json::object json = merged(kLlama, R"({"model_type":"qwen2","sliding_window":512})");
+    const boost::json::object over = parse_json_object(changes, "changes").value();
+    for (const auto& member : over) json[member.key()] = member.value();
+    return config_from_json(json, "config.json");
+  };
+  const Result<ModelConfig> off = qwen2(R"({"use_sliding_window":false})");
+  ASSERT_TRUE(off) << off.error().message;
+  EXPECT_EQ(off->sliding_window, 0);
+  EXPECT_TRUE(off->has_qkv_bias);
+  EXPECT_FALSE(off->has_attention_output_bias);
+  const Result<ModelConfig> on = qwen2(R"({"use_sliding_window":true,"max_window_layers":2})");
+  ASSERT_TRUE(on) << on.error().message;
+  EXPECT_EQ(on->sliding_window, 512);
+  EXPECT_THAT(on->layer_is_local, ElementsAre(0, 0, 1));
+}
+
+TEST(ConfigJson, NamesWhatItRefuses) {
+  constexpr std::pair<std::string_view, std::string_view> kCases[] = {
+      {R"({"model_type":"mamba"})", "model_type' is 'mamba'"},
+      {R"({"model_type":null})", "model_type"},
+      {R"({"model_type":7})", "model_type"},
+      {R"({"vocab_size":0})", "vocab_size"},
+      {R"({"vocab_size":5000000})", "4194304"},
+      {R"({"vocab_size":"1000"})", "vocab_size"},
+      {R"({"vocab_size":null})", "vocab_size' is missing"},
+      {R"({"hidden_size":65537})", "65536"},
+      {R"({"hidden_size":-64})", "hidden_size"},
+      {R"({"hidden_size":64.5})", "hidden_size"},
+      {R"({"hidden_size":1e300})", "hidden_size"},
+      {R"({"hidden_size":66})", "head_dim"},
+      {R"({"num_hidden_layers":0})", "num_hidden_layers"},
+      {R"({"num_hidden_layers":1025})", "1024"},
+      {R"({"num_attention_heads":0})", "num_attention_heads"},
+      {R"({"num_attention_heads":1025,"head_dim":64})", "1024"},
+      {R"({"num_key_value_heads":0})", "num_key_value_heads"},
+      {R"({"num_key_value_heads":3})", "multiple of 3"},
+      {R"({"num_key_value_heads":8})", "multiple of 8"},
+      {R"({"head_dim":15})", "even"},
+      {R"({"head_dim":1026})", "1024"},
+      {R"({"num_attention_heads":1024,"num_key_value_heads":1,"head_dim":1024})", "65536"},
+      {R"({"intermediate_size":0})", "intermediate_size"},
+      {R"({"max_position_embeddings":0})", "max_position_embeddings"},
+      {R"({"max_position_embeddings":1000000000})", "134217728"},
+      {R"({"rms_norm_eps":-1e-5})", "rms_norm_eps"},
+      {R"({"rope_theta":0})", "rope_theta"},
+      {R"({"rope_theta":[1]})", "rope_theta"},
+      {R"({"partial_rotary_factor":0.01})", "rotary width"},
+      {R"({"partial_rotary_factor":2})", "partial_rotary_factor"},
+      {R"({"rope_scaling":{"rope_type":"longrope"}})", "rope_scaling.rope_type' is 'longrope'"},
+      {R"({"rope_scaling":{"type":"dynamic","factor":2}})", "rope_scaling.type' is 'dynamic'"},
+      {R"({"rope_scaling":{"type":"linear"}})", "rope_scaling.factor' is missing"},
+      {R"({"rope_scaling":{"type":"linear","factor":0}})", "rope_scaling.factor"},
+      {R"({"rope_scaling":{"rope_type":"llama3","factor":8}})", "low_freq_factor"},
+      {R"({"rope_scaling":{"rope_type":"llama3","factor":8,"low_freq_factor":4,"high_freq_factor":1,
+        "original_max_position_embeddings":64}})", "high_freq_factor"},
+      {R"({"hidden_act":"relu"})", "hidden_act' is 'relu'"},
+      {R"({"mlp_bias":true})", "mlp_bias"},
+      {R"({"attention_bias":1})", "attention_bias"},
+      {R"({"quantization_config":{"quant_method":"gptq"}})", "quantization_config"},
+  };
+  for (const auto& [changes, detail] : kCases) {
+    SCOPED_TRACE(changes);
+    const Result<ModelConfig> config = llama(changes);
+    ASSERT_FALSE(config);
+    EXPECT_EQ(config.error().fault, Fault::kInvalid);
+    EXPECT_THAT(config.error().message, HasSubstr("config.json"));
+    EXPECT_THAT(config.error().message, HasSubstr(std::string(detail)));
+  }
+  EXPECT_THAT(gemma3(R"({"layer_types":["full_attention"]})").error().message, HasSubstr("layer_types"));
+  EXPECT_THAT(gemma3(R"({"layer_types":[1,2,3,4,5,6,7]})").error().message, HasSubstr("layer_types"));
+  EXPECT_THAT(gemma3(R"({"query_pre_attn_scalar":0})").error().message, HasSubstr("query_pre_attn"));
+}
+
+// --- GGUF ---------------------------------------------------------------------------------------
+
+using Change = std::function<void(GgufTestWriter&)>;
+
+// The configuration of a file with an architecture's keys and whatever `change` adds. Keys in `without` are left
+// out.
+Result<ModelConfig> gguf(std::string_view architecture, const Change& change,
+                         std::string_view without = "") {
+  GgufTestWriter writer;
+  writer.text("general.architecture", architecture);
+  const std::string prefix = std::string(architecture) + ".";
+  constexpr std::pair<const char*, uint32_t> kNumbers[] = {
+      {"context_length", 512},       {"block_count", 7},     {"embedding_length", 64},
+      {"feed_forward_length", 96},   {"attention.head_count", 4}};
+  for (const auto& [key, value] : kNumbers) {
+    if (key != without) writer.u32(prefix + key, value);
+  }
+  writer.f32(prefix + "attention.layer_norm_rms_epsilon", 1e-6f);
+  writer.tensor("token_embd.weight", {64, 11});
+  change(writer);
+  const std::vector<uint8_t> bytes = writer.finish();
+  const Result<Gguf> file = Gguf::parse(bytes, "file");
+  if (!file) return std::unexpected(file.error());
+  return config_from_gguf(*file);
+}
+
+void unchanged(GgufTestWriter&) {}
+
+TEST(ConfigGguf, KnowsTheDefaultsOfAbsentKeys) {
+  const Result<ModelConfig> config = gguf("llama", unchanged);
+  ASSERT_TRUE(config) << config.error().message;
+  EXPECT_EQ(config->kv_head_count, 4);
+  EXPECT_EQ(config->head_width, 16);
+  EXPECT_EQ(config->rope_width, 16);
+  EXPECT_EQ(config->rope_base, 10000.0f);
+  EXPECT_EQ(config->rope_layout, RopeLayout::kInterleaved);
+  EXPECT_EQ(config->vocab_size, 11);
+  EXPECT_TRUE(config->has_tied_embeddings);
+  EXPECT_FALSE(config->has_qkv_bias);
+  EXPECT_EQ(config->norm_weight_offset, 0.0f);
+  const Result<ModelConfig> untied =
+      gguf("llama", [](GgufTestWriter& w) { w.tensor("output.weight", {64, 11}); });
+  ASSERT_TRUE(untied);
+  EXPECT_FALSE(untied->has_tied_embeddings);
+}
+
+TEST(ConfigGguf, Gemma3HasAWindowOnFiveLayersOfSix) {
+  const Result<ModelConfig> config =
+      gguf("gemma3", [](GgufTestWriter& w) { w.u32("gemma3.attention.sliding_window", 48); });
+  ASSERT_TRUE(config) << config.error().message;
+  EXPECT_THAT(config->layer_is_local, ElementsAre(1, 1, 1, 1, 1, 0, 1));
+  EXPECT_EQ(config->rope_base_local, 10000.0f);
+  EXPECT_EQ(config->rope_layout, RopeLayout::kHalves);
+  EXPECT_EQ(config->embedding_scale, 8.0f);
+  EXPECT_EQ(config->attention_scale, 0.25f);
+  EXPECT_TRUE(config->is_local(0));
+  EXPECT_FALSE(config->is_local(5));
+}
+
+TEST(ConfigGguf, AWindowPatternMayBeAPeriodOrAList) {
+  const Result<ModelConfig> period = gguf("gemma3", [](GgufTestWriter& w) {
+    w.u32("gemma3.attention.sliding_window", 48).u32("gemma3.attention.sliding_window_pattern", 2);
+  });
+  ASSERT_TRUE(period) << period.error().message;
+  EXPECT_THAT(period->layer_is_local, ElementsAre(1, 0, 1, 0, 1, 0, 1));
+  const auto listed = [](const std::vector<uint8_t>& layers) {
+    return gguf("gemma3", [&](GgufTestWriter& w) {
+      w.u32("gemma3.attention.sliding_window", 48)
+          .numbers<uint8_t>("gemma3.attention.sliding_window_pattern", GgufType::kBool, layers);
+    });
+  };
+  EXPECT_THAT(listed({0, 0, 0, 0, 0, 0, 1})->layer_is_local, ElementsAre(0, 0, 0, 0, 0, 0, 1));
+  EXPECT_THAT(listed({0, 1}).error().message, HasSubstr("2 layers"));
+}
+
+TEST(ConfigGguf, TheLargestGemma3ScalesByTheWidthOfTheModel) {
+  const Result<ModelConfig> config = gguf(
+      "gemma3",
+      [](GgufTestWriter& w) {
+        w.u32("gemma3.block_count", 62).u32("gemma3.attention.key_length", 32)
+            .u32("gemma3.attention.value_length", 32);
+      },
+      "block_count");
+  ASSERT_TRUE(config) << config.error().message;
+  EXPECT_EQ(config->attention_scale, 0.25f);  // D / H = 16, not E = 32
+}
+
+TEST(ConfigGguf, ReadsScaling) {
+  const auto scaled = [](std::string_view type, float factor) {
+    return gguf("llama", [&](GgufTestWriter& w) {
+      w.text("llama.rope.scaling.type", type).f32("llama.rope.scaling.factor", factor);
+    });
+  };
+  EXPECT_EQ(scaled("linear", 4.0f)->rope_scaling.kind, RopeScaling::Kind::kLinear);
+  EXPECT_EQ(scaled("linear", 4.0f)->rope_scaling.factor, 4.0f);
+  EXPECT_EQ(scaled("none", 4.0f)->rope_scaling.factor, 1.0f);
+  EXPECT_EQ(scaled("yarn", 4.0f)->rope_scaling.original_context, 512);
+  EXPECT_NEAR(scaled("yarn", 4.0f)->rope_scaling.attention_factor, 0.1 * std::log(4.0) + 1.0, 1e-6);
+  EXPECT_THAT(scaled("longrope", 4.0f).error().message, HasSubstr("longrope"));
+  const Result<ModelConfig> old_key =
+      gguf("llama", [](GgufTestWriter& w) { w.f32("llama.rope.scale_linear", 2.0f); });
+  ASSERT_TRUE(old_key) << old_key.error().message;
+  EXPECT_EQ(old_key->rope_scaling.kind, RopeScaling::Kind::kLinear);
+}
+
+TEST(ConfigGguf, OneValuePerLayerMustBeTheSameInAll) {
+  const auto with = [](const std::vector<uint32_t>& heads) {
+    return gguf("llama", [&](GgufTestWriter& w) {
+      w.numbers("llama.attention.head_count_kv", GgufType::kU32, heads);
+    });
+  };
+  EXPECT_EQ(with({2, 2, 2, 2, 2, 2, 2})->kv_head_count, 2);
+  EXPECT_THAT(with({2, 2, 4, 2, 2, 2, 2}).error().message, HasSubstr("head_count_kv"));
+  EXPECT_THAT(with({}).error().message, HasSubstr("empty"));
+}
+
+TEST(ConfigGguf, NamesWhatItRefuses) {
+  const auto message = [](std::string_view architecture, const Change& change,
+                          std::string_view without = "") {
+    const Result<ModelConfig> config = gguf(architecture, change, without);
+    return config ? std::string("accepted") : config.error().message;
+  };
+  EXPECT_THAT(message("mamba", unchanged), HasSubstr("'mamba'"));
+  for (const char* key : {"context_length", "block_count", "embedding_length", "feed_forward_length",
+                          "attention.head_count"}) {
+    EXPECT_THAT(message("llama", unchanged, key), HasSubstr(fmt::format("'llama.{}' is missing", key)));
+    const auto with = [&](uint32_t value) {
+      return message(
+          "llama", [&](GgufTestWriter& w) { w.u32(fmt::format("llama.{}", key), value); }, key);
+    };
+    EXPECT_THAT(with(0), HasSubstr(key));
+    EXPECT_THAT(with(~0u), HasSubstr("4294967295"));
+  }
+  const auto with = [&](const char* key, uint32_t value) {
+    return message("llama", [&](GgufTestWriter& w) { w.u32(fmt::format("llama.{}", key), value); });
+  };
+  EXPECT_THAT(with("expert_count", 8), HasSubstr("expert_count"));
+  EXPECT_THAT(with("attention.head_count_kv", 3), HasSubstr("multiple of 3"));
+  EXPECT_THAT(with("attention.key_length", 15), HasSubstr("even"));
+  EXPECT_THAT(with("attention.value_length", 8), HasSubstr("value_length"));
+  EXPECT_THAT(with("rope.dimension_count", 18), HasSubstr("rotary width is 18"));
+  EXPECT_THAT(with("rope.dimension_count", 7), HasSubstr("even"));
+  EXPECT_THAT(with("rope.freq_base", 10000), HasSubstr("float"));
+  const auto with_float = [&](const char* key, float value) {
+    return message("llama", [&](GgufTestWriter& w) { w.f32(fmt::format("llama.{}", key), value); });
+  };
+  EXPECT_THAT(with_float("rope.freq_base", NAN), HasSubstr("freq_base"));
+  EXPECT_THAT(with_float("rope.freq_base", INFINITY), HasSubstr("freq_base"));
+  EXPECT_THAT(with_float("rope.scaling.factor", -1.0f), HasSubstr("factor"));
+  EXPECT_THAT(with_float("attn_logit_softcapping", -1.0f), HasSubstr("softcapping"));
+}
+
+TEST(ConfigGguf, NeedsAnEmbedding) {
+  const std::vector<uint8_t> bytes = GgufTestWriter()
+                                         .text("general.architecture", "llama")
+                                         .u32("llama.context_length", 8)
+                                         .u32("llama.block_count", 1)
+                                         .u32("llama.embedding_length", 8)
+                                         .u32("llama.feed_forward_length", 8)
+                                         .u32("llama.attention.head_count", 1)
+                                         .f32("llama.attention.layer_norm_rms_epsilon", 0.0f)
+                                         .finish();
+  const Result<Gguf> file = Gguf::parse(bytes, "file");
+  ASSERT_TRUE(file) << file.error().message;
+  EXPECT_THAT(config_from_gguf(*file).error().message, HasSubstr("token_embd.weight"));
+}
+
+TEST(Config, EveryArchitectureHasANameThatGgufFilesUse) {
+  EXPECT_EQ(name_of(Architecture::kLlama), "llama");
+  EXPECT_EQ(name_of(Architecture::kQwen2), "qwen2");
+  EXPECT_EQ(name_of(Architecture::kQwen3), "qwen3");
+  EXPECT_EQ(name_of(Architecture::kGemma2), "gemma2");
+  EXPECT_EQ(name_of(Architecture::kGemma3), "gemma3");
+}
+
+}  // namespace
+}  // namespace inferno::model

@@ -1,0 +1,393 @@
+#include "model/decoder.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "base/check.h"
+
+namespace inferno::model {
+namespace {
+
+constexpr size_t kScratchBytes = std::max(kernel::kMatmulScratchBytes, kernel::kAttentionScratchBytes);
+
+// Panels that one thread takes at a time at least: the products work on pairs and triples of panels.
+constexpr int kPanelGrain = 4;
+
+// Hands out aligned parts of one buffer; the first pass, without a buffer, only counts.
+class Carver {
+ public:
+  explicit Carver(uint8_t* base) : base_(base) {}
+
+  template <typename T>
+  T* take(size_t count) {
+    const size_t offset = used_;
+    used_ += (count * sizeof(T) + 63) / 64 * 64;
+    return base_ == nullptr ? nullptr : reinterpret_cast<T*>(base_ + offset);
+  }
+  size_t used() const { return used_; }
+
+ private:
+  uint8_t* base_;
+  size_t used_ = 0;
+};
+
+size_t as_size(int value) { return static_cast<size_t>(value); }
+
+}  // namespace
+
+Decoder::Decoder(const Parts& parts)
+    : weights_(parts.weights),
+      table_(parts.table),
+      pool_(parts.pool),
+      store_(parts.store),
+      rope_global_(config(), config().rope_base, config().rope_scaling, weights_.rope_factors()),
+      rope_local_(config(), config().rope_base_local, RopeScaling{}, {}) {}
+
+Result<std::unique_ptr<Decoder>> Decoder::create(const Parts& parts, const DecoderLimits& limits) {
+  auto decoder = std::unique_ptr<Decoder>(new Decoder(parts));
+  if (auto done = decoder->allocate(limits); !done) return std::unexpected(done.error());
+  return decoder;
+}
+
+Result<void> Decoder::allocate(const DecoderLimits& limits) {
+  CHECK(limits.batch_tokens >= 1 && limits.logit_rows >= 1, "{} tokens, {} rows", limits.batch_tokens,
+        limits.logit_rows);
+  limits_ = limits;
+  const ModelConfig& c = config();
+  const size_t rows = as_size(std::max(limits.batch_tokens, limits.logit_rows));
+  const size_t query_width = as_size(c.head_count) * as_size(c.head_width);
+  const size_t kv_width = as_size(c.kv_head_count) * as_size(c.head_width);
+  const size_t widest = std::max({as_size(c.width), query_width, as_size(c.feed_forward_width)});
+  const auto quantized = [&](Carver& carver, int block) {
+    return kernel::QuantizedRows{.q = carver.take<int8_t>(rows * widest),
+                                 .scale = carver.take<float>(rows * (widest / as_size(block) + 1)),
+                                 .sum = carver.take<int16_t>(rows * (widest / 16 + 1)),
+                                 .rows = 0,
+                                 .k = 0,
+                                 .block = block};
+  };
+  const auto carve = [&](uint8_t* base) {
+    Carver carver(base);
+    hidden_ = carver.take<float>(rows * as_size(c.width));
+    normed_ = carver.take<float>(rows * as_size(c.width));
+    qkv_ = carver.take<float>(rows * (query_width + 2 * kv_width));
+    attended_ = carver.take<float>(rows * query_width);
+    gate_ = carver.take<float>(rows * as_size(c.feed_forward_width));
+    up_ = carver.take<float>(rows * as_size(c.feed_forward_width));
+    projected_ = carver.take<float>(c.has_post_norms ? rows * as_size(c.width) : 0);
+    angles_ = carver.take<float>(rows * 2 * as_size(c.rope_width));
+    rows32_ = quantized(carver, 32);
+    rows256_ = quantized(carver, 256);
+    scratch_ = carver.take<uint8_t>(kScratchBytes * as_size(pool_.size()));
+    return carver.used();
+  };
+  auto buffer = Buffer::allocate(carve(nullptr), "activations");
+  if (!buffer) return std::unexpected(buffer.error());
+  activations_ = std::move(*buffer);
+  carve(activations_.data());
+  segments_.reserve(rows);
+  return {};
+}
+
+kv::KvShape Decoder::kv_shape(const ModelConfig& config, kernel::KvType type) {
+  return {.layer_count = config.layer_count,
+          .kv_head_count = config.kv_head_count,
+          .head_width = config.head_width,
+          .type = type};
+}
+
+void Decoder::forward(std::span<const ForwardPiece> pieces) {
+  cut_into_segments(pieces);
+  CHECK(row_count_ <= limits_.batch_tokens, "{} tokens in a batch of {}", row_count_,
+        limits_.batch_tokens);
+  compute_angles();
+  embed(pieces);
+  for (int layer = 0; layer < config().layer_count; ++layer) {
+    attention_block(layer, pieces);
+    ffn_block(layer);
+  }
+}
+
+void Decoder::cut_into_segments(std::span<const ForwardPiece> pieces) {
+  segments_.clear();
+  row_count_ = 0;
+  for (size_t piece = 0; piece < pieces.size(); ++piece) {
+    int left = static_cast<int>(pieces[piece].tokens.size());
+    int position = pieces[piece].first_position;
+    while (left > 0) {
+      const int room = kernel::kPagePositions - position % kernel::kPagePositions;
+      const int count = std::min(left, room);
+      segments_.push_back({.piece = static_cast<int>(piece),
+                           .row = row_count_,
+                           .count = count,
+                           .position = position});
+      row_count_ += count;
+      position += count;
+      left -= count;
+    }
+  }
+}
+
+void Decoder::embed(std::span<const ForwardPiece> pieces) {
+  pool_.parallel_for(static_cast<int>(segments_.size()), 1, [&](Range range, int) {
+    for (int i = range.begin; i < range.end; ++i) {
+      const Segment& segment = segments_[as_size(i)];
+      const ForwardPiece& piece = pieces[as_size(segment.piece)];
+      for (int r = 0; r < segment.count; ++r) {
+        float* row = hidden_ + as_size(segment.row + r) * as_size(config().width);
+        weights_.embed(piece.tokens[as_size(segment.position + r - piece.first_position)], row);
+        if (config().embedding_scale != 1.0f) {
+          table_.multiply_scalar(row, config().embedding_scale, config().width);
+        }
+      }
+    }
+  });
+}
+
+void Decoder::compute_angles() {
+  const size_t pairs = as_size(rope_global_.pair_count());
+  const bool has_local = config().sliding_window > 0;
+  pool_.parallel_for(static_cast<int>(segments_.size()), 1, [&](Range range, int) {
+    for (int i = range.begin; i < range.end; ++i) {
+      const Segment& segment = segments_[as_size(i)];
+      for (int r = 0; r < segment.count; ++r) {
+        float* angles = angles_ + as_size(segment.row + r) * 4 * pairs;
+        rope_global_.angles(segment.position + r, angles, angles + pairs);
+        if (has_local) {
+          rope_local_.angles(segment.position + r, angles + 2 * pairs, angles + 3 * pairs);
+        }
+      }
+    }
+  });
+}
+
+void Decoder::attention_block(int layer, std::span<const ForwardPiece> pieces) {
+  const LayerWeights& w = weights_.layer(layer);
+  const size_t query_width = as_size(w.q.outputs());
+  const size_t kv_width = as_size(w.k.outputs());
+  const size_t stride = query_width + 2 * kv_width;
+  const Linear* const consumers[] = {&w.q, &w.k, &w.v};
+  norm_input(hidden_, w.attention_norm, row_count_, consumers);
+  const Product products[] = {
+      {.linear = &w.q, .y = qkv_, .stride = stride, .accumulate = false},
+      {.linear = &w.k, .y = qkv_ + query_width, .stride = stride, .accumulate = false},
+      {.linear = &w.v, .y = qkv_ + query_width + kv_width, .stride = stride, .accumulate = false}};
+  multiply(products, row_count_);
+  rotate_and_store(layer, pieces);
+  attend(layer, pieces);
+  const Linear* const output[] = {&w.output};
+  quantize_input(attended_, row_count_, output);
+  project_residual(w.output, w.post_attention_norm);
+}
+
+void Decoder::rotate_and_store(int layer, std::span<const ForwardPiece> pieces) {
+  const ModelConfig& c = config();
+  const LayerWeights& w = weights_.layer(layer);
+  const size_t width = as_size(c.head_width);
+  const size_t query_width = as_size(c.head_count) * width;
+  const size_t kv_width = as_size(c.kv_head_count) * width;
+  const size_t stride = query_width + 2 * kv_width;
+  const size_t pairs = as_size(rope_global_.pair_count());
+  const auto rotate =
+      c.rope_layout == RopeLayout::kInterleaved ? table_.rope_interleaved : table_.rope_neox;
+  pool_.parallel_for(static_cast<int>(segments_.size()), 1, [&](Range range, int) {
+    for (int i = range.begin; i < range.end; ++i) {
+      const Segment& segment = segments_[as_size(i)];
+      for (int r = 0; r < segment.count; ++r) {
+        float* row = qkv_ + as_size(segment.row + r) * stride;
+        const float* cos = angles_ + as_size(segment.row + r) * 4 * pairs +
+                           (c.is_local(layer) ? 2 * pairs : 0);
+        for (int head = 0; head < c.head_count + c.kv_head_count; ++head) {
+          float* values = row + as_size(head) * width;
+          const std::vector<float>& norm = head < c.head_count ? w.q_norm : w.k_norm;
+          if (!norm.empty()) {
+            table_.rms_norm(values, norm.data(), c.rms_norm_eps, c.head_width, values);
+          }
+          rotate(values, cos, cos + pairs, c.rope_width);
+        }
+      }
+      const float* keys = qkv_ + as_size(segment.row) * stride + query_width;
+      for (int head = 0; head < c.kv_head_count; ++head) {
+        table_.store_kv(keys + as_size(head) * width, keys + kv_width + as_size(head) * width, stride,
+                        segment.count, segment.position, c.head_width, store_.shape().type,
+                        store_.base(layer, head), store_.page_stride(),
+                        pieces[as_size(segment.piece)].pages.data());
+      }
+    }
+  });
+}
+
+void Decoder::attend(int layer, std::span<const ForwardPiece> pieces) {
+  const ModelConfig& c = config();
+  const size_t query_width = as_size(c.head_count) * as_size(c.head_width);
+  const size_t kv_width = as_size(c.kv_head_count) * as_size(c.head_width);
+  const int group = c.head_count / c.kv_head_count;
+  const int items = static_cast<int>(segments_.size()) * c.kv_head_count;
+  pool_.parallel_for(items, 1, [&](Range range, int worker) {
+    for (int i = range.begin; i < range.end; ++i) {
+      const Segment& segment = segments_[as_size(i / c.kv_head_count)];
+      const int head = i % c.kv_head_count;
+      const kernel::AttentionInput input{
+          .q = qkv_ + as_size(segment.row) * (query_width + 2 * kv_width),
+          .q_row_stride = query_width + 2 * kv_width,
+          .out = attended_ + as_size(segment.row) * query_width,
+          .out_row_stride = query_width,
+          .rows = segment.count,
+          .first_position = segment.position,
+          .head_begin = head * group,
+          .group = group,
+          .head_width = c.head_width,
+          .scale = c.attention_scale,
+          .softcap = c.attention_softcap,
+          .window = c.is_local(layer) ? c.sliding_window : 0,
+          .sinks = nullptr,
+          .kv_type = store_.shape().type,
+          .kv_base = store_.base(layer, head),
+          .page_stride = store_.page_stride(),
+          .page_table = pieces[as_size(segment.piece)].pages.data()};
+      table_.attend(input, scratch_ + as_size(worker) * kScratchBytes);
+    }
+  });
+}
+
+void Decoder::ffn_block(int layer) {
+  const LayerWeights& w = weights_.layer(layer);
+  const auto activate = config().activation == Activation::kSilu ? table_.silu_multiply
+                                                                 : table_.gelu_tanh_multiply;
+  const size_t width = as_size(w.gate.outputs());
+  const Linear* const consumers[] = {&w.gate, &w.up};
+  norm_input(hidden_, w.ffn_norm, row_count_, consumers);
+  const Product gate{.linear = &w.gate, .y = gate_, .stride = width, .accumulate = false};
+  const Product up{.linear = &w.up, .y = up_, .stride = width, .accumulate = false};
+  pool_.parallel_for(w.gate.panel_count(), kPanelGrain, [&](Range panels, int worker) {
+    multiply_panels(gate, row_count_, panels, worker);
+    multiply_panels(up, row_count_, panels, worker);
+    const int begin = panels.begin * 16;
+    const int end = std::min(panels.end * 16, w.gate.outputs());
+    for (int row = 0; row < row_count_; ++row) {
+      const size_t offset = as_size(row) * width + as_size(begin);
+      activate(gate_ + offset, up_ + offset, end - begin);
+    }
+  });
+  const Linear* const down[] = {&w.down};
+  quantize_input(gate_, row_count_, down);
+  project_residual(w.down, w.post_ffn_norm);
+}
+
+// hidden += x W^T, through a norm where the model has one there.
+void Decoder::project_residual(const Linear& linear, const std::vector<float>& post_norm) {
+  const size_t width = as_size(config().width);
+  if (post_norm.empty()) {
+    const Product product{.linear = &linear, .y = hidden_, .stride = width, .accumulate = true};
+    multiply({&product, 1}, row_count_);
+    return;
+  }
+  const Product product{.linear = &linear, .y = projected_, .stride = width, .accumulate = false};
+  multiply({&product, 1}, row_count_);
+  pool_.parallel_for(row_count_, 1, [&](Range rows, int) {
+    for (int row = rows.begin; row < rows.end; ++row) {
+      float* values = projected_ + as_size(row) * width;
+      table_.rms_norm(values, post_norm.data(), config().rms_norm_eps, config().width, values);
+      table_.add(hidden_ + as_size(row) * width, values, config().width);
+    }
+  });
+}
+
+void Decoder::norm_input(const float* x, const std::vector<float>& weight, int rows,
+                         std::span<const Linear* const> consumers) {
+  const size_t width = as_size(config().width);
+  pool_.parallel_for(rows, 1, [&](Range range, int) {
+    for (int row = range.begin; row < range.end; ++row) {
+      table_.rms_norm(x + as_size(row) * width, weight.data(), config().rms_norm_eps, config().width,
+                      normed_ + as_size(row) * width);
+    }
+  });
+  quantize_input(normed_, rows, consumers);
+}
+
+// Prepares x [rows, k] for the products with `consumers`: as floats, and quantized in the ways they want.
+void Decoder::quantize_input(const float* x, int rows, std::span<const Linear* const> consumers) {
+  bool wants32 = false;
+  bool wants256 = false;
+  for (const Linear* linear : consumers) {
+    const auto kind = kernel::activation_kind(linear->matrix.format);
+    wants32 |= kind == kernel::ActivationKind::kBlock32;
+    wants256 |= kind == kernel::ActivationKind::kBlock256;
+  }
+  const int k = consumers.front()->inputs();
+  input_floats_ = x;
+  rows32_.k = rows256_.k = k;
+  rows32_.rows = rows256_.rows = rows;
+  if (!wants32 && !wants256) return;
+  pool_.parallel_for(rows, 1, [&](Range range, int) {
+    if (wants32) table_.quantize_rows(x, as_size(k), range.begin, range.end, rows32_);
+    if (wants256) table_.quantize_rows(x, as_size(k), range.begin, range.end, rows256_);
+  });
+}
+
+kernel::MatmulInput Decoder::input_of(const Linear& linear, int rows) const {
+  const auto kind = kernel::activation_kind(linear.matrix.format);
+  return {.floats = input_floats_,
+          .quantized = kind == kernel::ActivationKind::kBlock256 ? &rows256_ : &rows32_,
+          .rows = rows};
+}
+
+void Decoder::multiply(std::span<const Product> products, int rows) {
+  int panel_count = 0;
+  for (const Product& product : products) panel_count += product.linear->panel_count();
+  pool_.parallel_for(panel_count, kPanelGrain, [&](Range range, int worker) {
+    int first = 0;  // panel of the whole group at which this product begins
+    for (const Product& product : products) {
+      const int count = product.linear->panel_count();
+      const Range own{std::max(range.begin - first, 0), std::min(range.end - first, count)};
+      if (own.begin < own.end) multiply_panels(product, rows, own, worker);
+      first += count;
+    }
+  });
+}
+
+void Decoder::multiply_panels(const Product& product, int rows, Range panels, int worker) {
+  const Linear& linear = *product.linear;
+  table_.matmul(linear.matrix, input_of(linear, rows),
+                {.y = product.y,
+                 .stride = product.stride,
+                 .panel_begin = panels.begin,
+                 .panel_end = panels.end,
+                 .accumulate = product.accumulate},
+                scratch_ + as_size(worker) * kScratchBytes);
+  if (linear.bias.empty()) return;
+  const int begin = panels.begin * 16;
+  const int end = std::min(panels.end * 16, linear.outputs());
+  for (int row = 0; row < rows; ++row) {
+    table_.add(product.y + as_size(row) * product.stride + begin, linear.bias.data() + begin, end - begin);
+  }
+}
+
+void Decoder::logits(std::span<const int> rows, float* out) {
+  const auto count = static_cast<int>(rows.size());
+  CHECK(count <= limits_.logit_rows, "{} rows of logits, room for {}", count, limits_.logit_rows);
+  if (count == 0) return;
+  const size_t width = as_size(config().width);
+  for (int i = 0; i < count; ++i) {
+    CHECK(rows[as_size(i)] >= 0 && rows[as_size(i)] < row_count_, "row {} of {}", rows[as_size(i)],
+          row_count_);
+    table_.rms_norm(hidden_ + as_size(rows[as_size(i)]) * width, weights_.output_norm().data(),
+                    config().rms_norm_eps, config().width, normed_ + as_size(i) * width);
+  }
+  const Linear& head = weights_.head();
+  const Linear* const consumers[] = {&head};
+  quantize_input(normed_, count, consumers);
+  const Product product{
+      .linear = &head, .y = out, .stride = as_size(head.outputs()), .accumulate = false};
+  multiply({&product, 1}, count);
+  if (config().final_softcap > 0.0f) {
+    pool_.parallel_for(count, 1, [&](Range range, int) {
+      for (int row = range.begin; row < range.end; ++row) {
+        table_.softcap(out + as_size(row) * as_size(head.outputs()), config().final_softcap,
+                       head.outputs());
+      }
+    });
+  }
+}
+
+}  // namespace inferno::model

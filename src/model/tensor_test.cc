@@ -1,0 +1,37 @@
+#include "model/tensor.h"
+
+#include <gtest/gtest.h>
+
+namespace inferno::model {
+namespace {
+
+using kernel::TensorType;
+
+TEST(Tensor, CountsTheElementsOfItsShape) {
+  EXPECT_EQ(element_count({.shape = {611, 64}}), 611 * 64);
+  EXPECT_EQ(element_count({.shape = {}}), 1);
+  EXPECT_EQ(element_count({.shape = {4, 0}}), 0);
+}
+
+TEST(Tensor, SpellsShapesOutermostFirst) {
+  const std::vector<int64_t> shape = {611, 64};
+  EXPECT_EQ(shape_text(shape), "[611, 64]");
+  EXPECT_EQ(shape_text({}), "[]");
+}
+
+TEST(Tensor, FactsAddUpByType) {
+  const std::vector<Tensor> tensors = {{.type = TensorType::kF32, .shape = {4}, .bytes = 16},
+                                       {.type = TensorType::kQ8_0, .shape = {2, 32}, .bytes = 68},
+                                       {.type = TensorType::kF32, .shape = {2, 3}, .bytes = 24}};
+  const TensorFacts facts = facts_of(tensors);
+  EXPECT_EQ(facts.tensor_count, 3);
+  EXPECT_EQ(facts.parameter_count, 74);
+  EXPECT_EQ(facts.total_bytes, 108);
+  ASSERT_EQ(facts.types.size(), 2u);
+  EXPECT_EQ(facts.types.at("F32").tensor_count, 2);
+  EXPECT_EQ(facts.types.at("F32").parameter_count, 10);
+  EXPECT_EQ(facts.types.at("Q8_0").total_bytes, 68);
+}
+
+}  // namespace
+}  // namespace inferno::model

@@ -1,0 +1,97 @@
+#include "sample/selection.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <random>
+
+namespace inferno::sample {
+namespace {
+
+constexpr float kInfinity = std::numeric_limits<float>::infinity();
+constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
+
+std::vector<Candidate> sorted(const std::vector<float>& logits, size_t count, float floor) {
+  std::vector<Candidate> all;
+  for (size_t i = 0; i < logits.size(); i++) {
+    if (logits[i] >= floor) all.push_back({static_cast<TokenId>(i), logits[i]});
+  }
+  std::stable_sort(all.begin(), all.end(),
+                   [](const Candidate& a, const Candidate& b) { return a.logit > b.logit; });
+  all.resize(std::min(count, all.size()));
+  return all;
+}
+
+// Few distinct values for many ties, some of them special.
+std::vector<float> row_with_ties(std::mt19937& generator, size_t size) {
+  const unsigned distinct = 1u << generator() % 16;
+  std::vector<float> row(size);
+  for (float& x : row) {
+    x = static_cast<float>(generator() % distinct) - static_cast<float>(distinct) / 2;
+    if (generator() % 50 == 0) x = -kInfinity;
+    if (generator() % 50 == 0) x = kNan;
+  }
+  return row;
+}
+
+TEST(Selection, AgreesWithASort) {
+  std::mt19937 generator(3);
+  Selection selection;
+  for (int round = 0; round < 400; round++) {
+    const auto row = row_with_ties(generator, 1 + generator() % 3000);
+    const int count = static_cast<int>(1 + generator() % (round % 2 == 0 ? 40 : 3000));
+    const float floor = round % 3 == 0 ? 0.0f : -kInfinity;
+    const auto got = selection.largest(row, count, floor);
+    const auto expected = sorted(row, static_cast<size_t>(count), floor);
+    ASSERT_EQ(got.size(), expected.size());
+    for (size_t i = 0; i < got.size(); i++) {
+      ASSERT_EQ(got[i].token, expected[i].token) << "place " << i;
+      ASSERT_EQ(got[i].logit, expected[i].logit);
+    }
+  }
+}
+
+TEST(Selection, FindsTheLargestInRisingAndFallingRows) {
+  Selection selection;
+  std::vector<float> row(10000);
+  for (size_t i = 0; i < row.size(); i++)
+    row[i] = static_cast<float>(i);
+  EXPECT_EQ(selection.largest(row, 100, -kInfinity).front().token, 9999);
+  EXPECT_EQ(selection.largest(row, 100, -kInfinity).back().token, 9900);
+  std::reverse(row.begin(), row.end());
+  EXPECT_EQ(selection.largest(row, 100, -kInfinity).front().token, 0);
+  EXPECT_EQ(selection.largest(row, 100, -kInfinity).back().token, 99);
+}
+
+TEST(Selection, OfNothingIsEmpty) {
+  Selection selection;
+  const std::vector<float> row = {1.0f, 2.0f};
+  EXPECT_TRUE(selection.largest(row, 0, -kInfinity).empty());
+  EXPECT_TRUE(selection.largest(row, 5, 3.0f).empty());
+  EXPECT_TRUE(selection.largest({}, 5, -kInfinity).empty());
+}
+
+TEST(Selection, KeepsExactlyTheLargest) {
+  std::mt19937 generator(4);
+  Selection selection;
+  for (int round = 0; round < 200; round++) {
+    const auto row = row_with_ties(generator, 1 + generator() % 500);
+    const int count = static_cast<int>(1 + generator() % 500);
+    auto masked = row;
+    selection.keep_largest(masked, count);
+    std::vector<float> expected(row.size(), -kInfinity);
+    for (const Candidate& c : sorted(row, static_cast<size_t>(count), -kInfinity)) {
+      expected[static_cast<size_t>(c.token)] = c.logit;
+    }
+    for (size_t i = 0; i < row.size(); i++) {
+      if (!std::isnan(row[i])) {
+        ASSERT_EQ(masked[i], expected[i]) << i;
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace inferno::sample

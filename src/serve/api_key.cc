@@ -1,0 +1,44 @@
+#include "serve/api_key.h"
+
+#include <string_view>
+
+namespace inferno::serve {
+namespace {
+
+bool equal_in_constant_time(std::string_view a, std::string_view b) {
+  unsigned difference = a.size() == b.size() ? 0 : 1;
+  for (size_t i = 0; i < a.size(); ++i) {
+    const char other = b.empty() ? '\0' : b[i % b.size()];
+    difference |= static_cast<unsigned char>(a[i] ^ other);
+  }
+  return difference == 0;
+}
+
+// "Bearer" in any letter case (RFC 9110 section 11.1).
+std::string_view bearer_token(std::string_view value) {
+  constexpr std::string_view kScheme = "bearer ";
+  if (value.size() < kScheme.size()) return {};
+  for (size_t i = 0; i < kScheme.size(); ++i) {
+    if ((value[i] | 0x20) != (kScheme[i] | 0x20)) return {};
+  }
+  value.remove_prefix(kScheme.size());
+  const size_t start = value.find_first_not_of(' ');
+  return start == std::string_view::npos ? std::string_view() : value.substr(start);
+}
+
+}  // namespace
+
+bool needs_api_key(std::string_view path) {
+  return path.starts_with("/v1");
+}
+
+bool has_api_key(const net::HttpRequest& request, std::span<const std::string> keys) {
+  if (keys.empty()) return true;
+  const std::string_view token = bearer_token(request.header("Authorization").value_or(""));
+  bool found = false;
+  for (const std::string& key : keys)
+    found |= equal_in_constant_time(token, key);
+  return found && !token.empty();
+}
+
+}  // namespace inferno::serve

@@ -1,0 +1,20 @@
+// Whether a request may pass: a Bearer token that is one of the server's keys.
+//
+// Threads: pure functions.
+// Cost:    the time depends on lengths and the number of keys, not on which bytes agree.
+#pragma once
+
+#include <span>
+#include <string>
+
+#include "net/http_message.h"
+
+namespace inferno::serve {
+
+// True for paths that need a key: all under /v1, as vLLM has it.
+bool needs_api_key(std::string_view path);
+
+// True when `keys` is empty or the Authorization header holds one of them.
+bool has_api_key(const net::HttpRequest& request, std::span<const std::string> keys);
+
+}  // namespace inferno::serve

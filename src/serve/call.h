@@ -1,0 +1,57 @@
+// What /v1/completions and /v1/chat/completions have in common: sampling, counts, streaming, and what the answer
+// shall tell. Fields, defaults and limits are vLLM's (facts: its SamplingParams and protocol files) where OpenAI's
+// reference does not say otherwise.
+//
+// A value outside its limits is refused, never moved inside.
+//
+// Threads: plain values and pure functions; no I/O, no tokenizer, so that a fuzzer can drive them.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "request/request.h"
+#include "serve/fields.h"
+
+namespace inferno::serve {
+
+inline constexpr int kMaxChoices = 16384;
+inline constexpr int kMaxPrompts = 1024;
+inline constexpr int kMaxLogprobs = 20;
+inline constexpr size_t kMaxStopStrings = 4;
+
+// What a request is checked against, and what it gets where it says nothing.
+struct CallLimits {
+  int vocab_size = 1;
+  int max_model_len = 1;
+  request::SamplingParams default_sampling;
+};
+
+enum class TruncationSide { kLeft, kRight };  // the side that is cut away
+
+struct Call {
+  request::SamplingParams sampling;  // max_tokens is set when the prompt's length is known
+  std::optional<int> max_tokens;
+  int choice_count = 1;
+  bool stream = false;
+  bool include_usage = false;     // a last chunk with the token counts
+  bool continuous_usage = false;  // token counts in every chunk
+  bool echo = false;
+  bool add_special_tokens = false;
+  bool return_token_ids = false;
+  bool tokens_as_ids = false;  // logprobs spell tokens as "token_id:123"
+  int priority = 0;
+  std::string cache_salt;
+  std::string request_id;                     // the client's name for it, or empty
+  std::optional<int> truncate_prompt_tokens;  // keep as many; -1: what the model can take
+  TruncationSide truncation_side = TruncationSide::kLeft;
+};
+
+// Reads the common fields; refusals are kept by `fields`. Logprob fields differ between the endpoints and are theirs.
+Call read_call(FieldReader& fields, const CallLimits& limits);
+
+// Reads a count of alternatives: 0 to kMaxLogprobs, or -1 for the whole vocabulary where that is allowed.
+std::optional<int> read_logprob_count(FieldReader& fields, std::string_view name,
+                                      const CallLimits& limits);
+
+}  // namespace inferno::serve

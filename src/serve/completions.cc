@@ -1,0 +1,128 @@
+#include "serve/completions.h"
+
+#include <boost/json.hpp>
+#include <utility>
+
+#include "serve/completion_call.h"
+#include "serve/errors.h"
+
+namespace inferno::serve {
+
+namespace json = boost::json;
+using request::TokenEvent;
+
+namespace {
+
+// Chunks and whole answers have the same type in this API.
+constexpr std::string_view kObject = "text_completion";
+
+class CompletionAnswer final : public Answer {
+ public:
+  CompletionAnswer(AnswerContext context, bool is_echo_only)
+      : Answer(std::move(context)),
+        is_echo_only_(is_echo_only),
+        logprobs_(choices_.size(), CompletionLogprobs(style())) {}
+
+ protected:
+  std::optional<json::object> chunk(size_t index, const TokenEvent& event) override {
+    if (!is_worth_a_chunk(event)) return std::nullopt;
+    const bool is_first = !choices_[index].has_chunk;
+    json::object choice;
+    choice["index"] = index;
+    choice["text"] = (is_first ? echoed_text(index) : "") + (is_echo_only_ ? "" : event.text);
+    choice["logprobs"] = logprobs(index, event.tokens, is_first);
+    add_finish(choice, event);
+    if (context_.call.return_token_ids) {
+      if (is_first) choice["prompt_token_ids"] = id_list(prompt_of(index).tokens);
+      json::array ids;
+      for (const request::TokenOutput& output : event.tokens)
+        ids.emplace_back(output.token);
+      choice["token_ids"] = std::move(ids);
+    }
+    json::array choices;
+    choices.emplace_back(std::move(choice));
+    json::object out = envelope(kObject, std::move(choices));
+    out["usage"] = nullptr;
+    return out;
+  }
+
+  json::object whole() override {
+    json::array choices;
+    for (size_t index = 0; index < choices_.size(); ++index)
+      choices.emplace_back(choice_of(index));
+    json::object out = envelope(kObject, std::move(choices));
+    out["service_tier"] = nullptr;
+    out["system_fingerprint"] = nullptr;
+    out["kv_transfer_params"] = nullptr;
+    return out;
+  }
+
+  std::string_view chunk_object() const override { return kObject; }
+
+ private:
+  std::string echoed_text(size_t index) const {
+    return context_.call.echo ? prompt_of(index).text : std::string();
+  }
+
+  json::object choice_of(size_t index) {
+    const ChoiceState& state = choices_[index];
+    json::object choice;
+    choice["index"] = index;
+    choice["text"] = echoed_text(index) + (is_echo_only_ ? "" : state.text);
+    choice["logprobs"] = logprobs(index, state.outputs, true);
+    add_finish(choice, *state.last_event);
+    const bool with_ids = context_.call.return_token_ids;
+    choice["token_ids"] = with_ids ? json::value(id_list(state.token_ids)) : nullptr;
+    choice["prompt_token_ids"] = with_ids ? json::value(id_list(prompt_of(index).tokens)) : nullptr;
+    choice["prompt_logprobs"] =
+        context_.call.sampling.prompt_logprobs && !state.prompt_outputs.empty()
+            ? json::value(prompt_logprobs(style(), state.prompt_outputs))
+            : nullptr;
+    return choice;
+  }
+
+  // Of the prompt, where it is echoed and this is the choice's beginning, and of the generated tokens.
+  json::value logprobs(size_t index, std::span<const request::TokenOutput> outputs,
+                       bool is_beginning) {
+    if (!context_.call.sampling.logprobs) return nullptr;
+    json::object out;
+    if (is_beginning && context_.call.echo) {
+      logprobs_[index].add_prompt(out, choices_[index].prompt_outputs);
+    }
+    logprobs_[index].add(out, is_echo_only_ ? std::span<const request::TokenOutput>() : outputs);
+    return out;
+  }
+
+  bool is_echo_only_;
+  std::vector<CompletionLogprobs> logprobs_;  // of each choice: they count text offsets
+};
+
+Result<void> start_completion(const Service& service, const net::HttpRequest& request,
+                              const std::shared_ptr<net::Responder>& responder) {
+  auto body = parse_json_object(request.body);
+  if (!body) return std::unexpected(body.error());
+  auto entry = service.model_of(*body);
+  if (!entry) return std::unexpected(entry.error());
+  auto call = read_completion_call(*body, (*entry)->limits);
+  if (!call) return std::unexpected(call.error());
+  auto context = make_context(**entry, request, responder, call->call, "cmpl-");
+  if (!context) return std::unexpected(context.error());
+  for (const PromptInput& input : call->prompts) {
+    auto prompt = completion_prompt(**entry, *call, input);
+    if (!prompt) return std::unexpected(prompt.error());
+    context->prompts.push_back(std::move(*prompt));
+  }
+  start_answer(*context, request, std::make_unique<CompletionAnswer>(*context, call->is_echo_only));
+  return {};
+}
+
+}  // namespace
+
+void handle_completion(const Service& service, const net::HttpRequest& request,
+                       std::shared_ptr<net::Responder> responder) {
+  if (auto started = start_completion(service, request, responder); !started) {
+    send_error(*responder, started.error());
+  }
+}
+
+}  // namespace inferno::serve

@@ -1,0 +1,102 @@
+#include "serve/errors.h"
+
+#include <boost/json.hpp>
+#include <utility>
+
+namespace inferno::serve {
+
+namespace json = boost::json;
+
+namespace {
+
+constexpr const char* kJsonType = "application/json";
+
+// A step takes well under a second, and a waiting request starts after some of them.
+constexpr const char* kRetryAfterSeconds = "1";
+
+}  // namespace
+
+int http_status_of(Fault fault) {
+  switch (fault) {
+    case Fault::kInvalid:
+    case Fault::kTooLong:
+      return 400;
+    case Fault::kNotFound:
+      return 404;
+    case Fault::kOverloaded:
+      return 429;
+    case Fault::kCancelled:
+      return 499;
+    case Fault::kDeadline:
+      return 504;
+    case Fault::kPeerGone:
+      return 502;
+    case Fault::kCorrupt:
+    case Fault::kInternal:
+      return 500;
+  }
+  return 500;
+}
+
+std::string_view error_type_of(int status) {
+  switch (status) {
+    case 400:
+      return "BadRequestError";
+    case 401:
+      return "AuthenticationError";
+    case 404:
+      return "NotFoundError";
+    case 405:
+      return "MethodNotAllowedError";
+    case 408:
+      return "RequestTimeoutError";
+    case 413:
+      return "ContentTooLargeError";
+    case 422:
+      return "UnprocessableEntityError";
+    case 429:
+      return "TooManyRequestsError";
+    case 431:
+      return "HeadersTooLargeError";
+    case 499:
+      return "ClientClosedRequestError";
+    case 501:
+      return "NotImplementedError";
+    case 502:
+      return "BadGatewayError";
+    case 503:
+      return "ServiceUnavailableError";
+    case 504:
+      return "GatewayTimeoutError";
+    default:
+      return status < 500 ? "BadRequestError" : "InternalServerError";
+  }
+}
+
+json::object error_object(int status, const Error& error) {
+  const std::string_view type = error_type_of(status);
+  json::object inner;
+  inner["message"] = error.message;
+  inner["type"] = json::string_view(type.data(), type.size());
+  inner["param"] = error.param.empty() ? json::value(nullptr) : json::value(error.param);
+  inner["code"] = status;
+  json::object out;
+  out["error"] = std::move(inner);
+  return out;
+}
+
+void send_error(net::Responder& responder, const Error& error) {
+  send_error(responder, http_status_of(error.fault), error);
+}
+
+void send_error(net::Responder& responder, int status, const Error& error) {
+  net::HttpHeaders headers = {{"Content-Type", kJsonType}};
+  if (status == 429 || status == 503) headers.push_back({"Retry-After", kRetryAfterSeconds});
+  responder.send(status, std::move(headers), json::serialize(error_object(status, error)));
+}
+
+void send_json(net::Responder& responder, const json::object& object) {
+  responder.send(200, {{"Content-Type", kJsonType}}, json::serialize(object));
+}
+
+}  // namespace inferno::serve

@@ -1,0 +1,33 @@
+// Errors on their way to a client: the one place where a fault becomes an HTTP status and an OpenAI error body.
+//
+//   {"error": {"message": "...", "type": "BadRequestError", "param": "temperature", "code": 400}}
+//
+// Threads: pure functions.
+#pragma once
+
+#include <boost/json/fwd.hpp>
+#include <string>
+#include <string_view>
+
+#include "base/result.h"
+#include "net/http_server.h"
+
+namespace inferno::serve {
+
+// 400 for what the client must change, 404, 429, 499, 504, 502, and 500 for troubles of ours.
+int http_status_of(Fault fault);
+
+// "BadRequestError" for 400, as vLLM names its error types.
+std::string_view error_type_of(int status);
+
+// The error body above; `param` is null when no field is at fault.
+boost::json::object error_object(int status, const Error& error);
+
+// Answers with the error's status and body; 429 and 503 tell when to come back.
+void send_error(net::Responder& responder, const Error& error);
+void send_error(net::Responder& responder, int status, const Error& error);
+
+// Answers 200 with JSON.
+void send_json(net::Responder& responder, const boost::json::object& object);
+
+}  // namespace inferno::serve

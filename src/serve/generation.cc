@@ -1,0 +1,101 @@
+#include "serve/generation.h"
+
+namespace inferno::serve {
+
+// Feeds one sequence's events to its generation.
+class Generation::SequenceSink final : public request::EventSink {
+ public:
+  SequenceSink(std::shared_ptr<Generation> generation, size_t index, RequestMeter meter)
+      : generation_(std::move(generation)), index_(index), meter_(std::move(meter)) {}
+
+  void on_event(request::TokenEvent event) override {
+    meter_.observe(event, std::chrono::steady_clock::now());
+    generation_->push(index_, std::move(event));
+  }
+
+ private:
+  std::shared_ptr<Generation> generation_;
+  size_t index_;
+  RequestMeter meter_;
+};
+
+Generation::Generation(request::Generator& generator, std::shared_ptr<net::Responder> responder,
+                       std::unique_ptr<EventReader> reader)
+    : generator_(generator), responder_(std::move(responder)), reader_(std::move(reader)) {}
+
+Result<void> Generation::start(request::Generator& generator,
+                               std::shared_ptr<const ServeMetrics> metrics,
+                               std::shared_ptr<net::Responder> responder, GenerationPlan plan,
+                               std::unique_ptr<EventReader> reader) {
+  std::shared_ptr<Generation> generation(
+      new Generation(generator, std::move(responder), std::move(reader)));
+  if (auto submitted = generation->submit_all(metrics, plan); !submitted) {
+    generation->reader_.reset();
+    generation->cancel_all();
+    return submitted;
+  }
+  // Weak: the generator's hold on the sinks decides how long a generation lives.
+  generation->responder_->on_disconnect([weak = generation->weak_from_this()] {
+    if (const auto alive = weak.lock()) alive->cancel_all();
+  });
+  return {};
+}
+
+Result<void> Generation::submit_all(const std::shared_ptr<const ServeMetrics>& metrics,
+                                    const GenerationPlan& plan) {
+  for (size_t p = 0; p < plan.prompts.size(); ++p) {
+    for (int c = 0; c < plan.choice_count; ++c) {
+      request::Request request;
+      request.id = generator_.next_id();
+      request.prompt = plan.prompts[p];
+      request.sampling = plan.sampling;
+      request.sampling.max_tokens = plan.max_tokens[p];
+      // Choices of one seed must differ, and a repetition must give each of them again.
+      if (request.sampling.seed) *request.sampling.seed += static_cast<uint64_t>(c);
+      request.priority = plan.priority;
+      request.cache_salt = plan.cache_salt;
+      request.external_id = plan.external_id;
+      request.arrival = plan.arrival;
+      RequestMeter meter(metrics, {.prompt_tokens = static_cast<int>(request.prompt.size()),
+                                   .max_tokens = request.sampling.max_tokens,
+                                   .choice_count = plan.choice_count,
+                                   .arrival = plan.arrival});
+      const RequestId id = request.id;
+      auto sink = std::make_shared<SequenceSink>(shared_from_this(), ids_.size(), std::move(meter));
+      auto submitted = generator_.submit(std::move(request), std::move(sink));
+      if (!submitted) return submitted;
+      ids_.push_back(id);
+    }
+  }
+  return {};
+}
+
+void Generation::push(size_t index, request::TokenEvent event) {
+  std::lock_guard lock(mutex_);
+  queue_.emplace_back(index, std::move(event));
+  if (std::exchange(drain_posted_, true)) return;
+  responder_->post([self = shared_from_this()] { self->drain(); });
+}
+
+void Generation::drain() {
+  std::vector<std::pair<size_t, request::TokenEvent>> events;
+  {
+    std::lock_guard lock(mutex_);
+    events.swap(queue_);
+    drain_posted_ = false;
+  }
+  for (auto& [index, event] : events) {
+    if (!reader_) return;
+    if (!reader_->on_event(index, std::move(event))) {
+      reader_.reset();
+      cancel_all();
+    }
+  }
+}
+
+void Generation::cancel_all() {
+  for (RequestId id : ids_)
+    generator_.cancel(id);
+}
+
+}  // namespace inferno::serve

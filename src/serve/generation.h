@@ -1,0 +1,76 @@
+// The sequences of one HTTP request on their way through a generator: submitted together, their events brought to
+// the connection's strand, cancelled together when the client goes away.
+//
+//   endpoint --submit all--> Generator --events, its thread--> SequenceSink --post--> EventReader, the strand
+//
+// Invariant: every submitted sequence is finished by its generator or cancelled.
+// Threads:   start() and everything the reader does run on the connection's strand; sinks run on the generator's
+//            thread, where they only count, queue and post.
+// Cost:      one post per burst of events.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "net/http_server.h"
+#include "request/generator.h"
+#include "serve/serve_metrics.h"
+
+namespace inferno::serve {
+
+// Receives the events of all sequences, on the connection's strand, in order per sequence.
+class EventReader {
+ public:
+  virtual ~EventReader() = default;
+  // `index` is the sequence's place in GenerationPlan. False: the rest is of no use, cancel it.
+  virtual bool on_event(size_t index, request::TokenEvent event) = 0;
+};
+
+// What is to be generated. Sequence `p * choice_count + c` is choice c of prompt p.
+struct GenerationPlan {
+  std::vector<std::vector<TokenId>> prompts;
+  std::vector<int> max_tokens;  // of each prompt
+  request::SamplingParams sampling;
+  int choice_count = 1;
+  int priority = 0;
+  std::string cache_salt;
+  std::string external_id;
+  std::chrono::steady_clock::time_point arrival{};
+};
+
+class Generation : public std::enable_shared_from_this<Generation> {
+ public:
+  // Submits every sequence of the plan and cancels all of them if one is refused; the refusal is returned then and
+  // the reader gets no event. The generator must outlive the generation's last event.
+  static Result<void> start(request::Generator& generator,
+                            std::shared_ptr<const ServeMetrics> metrics,
+                            std::shared_ptr<net::Responder> responder, GenerationPlan plan,
+                            std::unique_ptr<EventReader> reader);
+
+ private:
+  class SequenceSink;
+
+  Generation(request::Generator& generator, std::shared_ptr<net::Responder> responder,
+             std::unique_ptr<EventReader> reader);
+
+  Result<void> submit_all(const std::shared_ptr<const ServeMetrics>& metrics,
+                          const GenerationPlan& plan);
+  void push(size_t index, request::TokenEvent event);
+  void drain();
+  void cancel_all();
+
+  request::Generator& generator_;
+  std::shared_ptr<net::Responder> responder_;
+  std::unique_ptr<EventReader> reader_;  // null once its answer is complete
+  std::vector<RequestId> ids_;
+
+  std::mutex mutex_;  // guards what follows
+  std::vector<std::pair<size_t, request::TokenEvent>> queue_;
+  bool drain_posted_ = false;
+};
+
+}  // namespace inferno::serve

@@ -1,0 +1,35 @@
+// A model that the API serves: its names, what turns text into tokens, and what generates.
+//
+// Nothing here is owned: whoever starts the server keeps the parts alive until the server has
+// stopped. Threads: read by all I/O threads; its parts are safe for concurrent const use.
+#pragma once
+
+#include <chrono>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "request/generator.h"
+
+namespace inferno::token {
+class ChatTemplate;
+class Tokenizer;
+}  // namespace inferno::token
+
+namespace inferno::serve {
+
+struct ServedModel {
+  std::vector<std::string> names;  // at least one; answers carry the first, requests may use any
+  std::string root;  // path or repository it came from, for /v1/models; empty: the first name
+  const token::Tokenizer* tokenizer = nullptr;
+  const token::ChatTemplate* chat_template =
+      nullptr;  // null: chat requests are refused with a reason
+  request::Generator* generator = nullptr;
+  request::SamplingParams default_sampling;  // what a request that says nothing gets
+  // max_tokens of the model's generation configuration; none: OpenAI's defaults (16, or what is
+  // left for chat).
+  std::optional<int> default_max_tokens;
+  std::chrono::system_clock::time_point created{};
+};
+
+}  // namespace inferno::serve

@@ -1,0 +1,89 @@
+#include "serve/tokenize.h"
+
+#include <boost/json.hpp>
+#include <utility>
+
+#include "serve/errors.h"
+#include "token/tokenizer.h"
+
+namespace inferno::serve {
+
+namespace json = boost::json;
+
+namespace {
+
+// The text that a body stands for: its prompt, or its messages by the chat template.
+Result<std::string> text_of(const ModelEntry& entry, const json::object& body,
+                            FieldReader& fields) {
+  if (fields.any("messages") == nullptr) {
+    auto prompt = fields.text("prompt");
+    if (!prompt) fields.refuse("prompt", "must be a string, or messages be given");
+    if (fields.error()) return std::unexpected(*fields.error());
+    return std::move(*prompt);
+  }
+  ChatCall chat;
+  FieldReader chat_fields(body);
+  read_chat_input(chat_fields, chat);
+  if (chat_fields.error()) return std::unexpected(*chat_fields.error());
+  return chat_text(entry, chat);
+}
+
+Result<json::object> tokenized(const Service& service, const net::HttpRequest& request) {
+  auto body = parse_json_object(request.body);
+  if (!body) return std::unexpected(body.error());
+  auto entry = service.model_of(*body);
+  if (!entry) return std::unexpected(entry.error());
+  FieldReader fields(*body);
+  const bool is_chat = fields.any("messages") != nullptr;
+  const bool add_special = fields.boolean("add_special_tokens").value_or(!is_chat);
+  const bool with_strings = fields.boolean("return_token_strs").value_or(false);
+  auto text = text_of(**entry, *body, fields);
+  if (!text) return std::unexpected(text.error());
+  if (fields.error()) return std::unexpected(*fields.error());
+  const token::Tokenizer& tokenizer = *(*entry)->model.tokenizer;
+  const auto tokens = tokenizer.encode(*text, {.add_special = add_special, .parse_special = true});
+  json::object out;
+  out["count"] = tokens.size();
+  out["max_model_len"] = (*entry)->limits.max_model_len;
+  out["tokens"] = id_list(tokens);
+  out["token_strs"] = nullptr;
+  if (with_strings) {
+    json::array strings;
+    for (TokenId token : tokens) {
+      strings.emplace_back(
+          tokenizer.decode(std::span(&token, 1), {.skip_special = false, .starts_text = false}));
+    }
+    out["token_strs"] = std::move(strings);
+  }
+  return out;
+}
+
+Result<json::object> detokenized(const Service& service, const net::HttpRequest& request) {
+  auto body = parse_json_object(request.body);
+  if (!body) return std::unexpected(body.error());
+  auto entry = service.model_of(*body);
+  if (!entry) return std::unexpected(entry.error());
+  FieldReader fields(*body);
+  const auto tokens = fields.token_ids("tokens", (*entry)->limits.vocab_size);
+  if (!tokens) fields.refuse("tokens", "must be a list of token ids");
+  if (fields.error()) return std::unexpected(*fields.error());
+  json::object out;
+  out["prompt"] = (*entry)->model.tokenizer->decode(*tokens, {.skip_special = false});
+  return out;
+}
+
+}  // namespace
+
+void handle_tokenize(const Service& service, const net::HttpRequest& request,
+                     net::Responder& responder) {
+  auto out = tokenized(service, request);
+  out ? send_json(responder, *out) : send_error(responder, out.error());
+}
+
+void handle_detokenize(const Service& service, const net::HttpRequest& request,
+                       net::Responder& responder) {
+  auto out = detokenized(service, request);
+  out ? send_json(responder, *out) : send_error(responder, out.error());
+}
+
+}  // namespace inferno::serve
