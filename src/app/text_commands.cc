@@ -32,12 +32,13 @@ Result<std::string> decode_ids(const token::Tokenizer& tokenizer, const std::str
   if (!value->is_array()) return fail(Fault::kInvalid, "stdin is not an array of token ids");
   std::vector<TokenId> ids;
   for (const boost::json::value& item : value->get_array()) {
-    const auto id = item.try_to_number<TokenId>();
-    if (!id || *id < 0 || *id >= tokenizer.vocab_size()) {
+    boost::system::error_code trouble;
+    const auto id = item.to_number<TokenId>(trouble);
+    if (trouble || id < 0 || id >= tokenizer.vocab_size()) {
       return fail(Fault::kInvalid, "'{}' is not a token id; the vocabulary has {}",
                   boost::json::serialize(item), tokenizer.vocab_size());
     }
-    ids.push_back(*id);
+    ids.push_back(id);
   }
   return tokenizer.decode(ids, options);
 }

@@ -16,7 +16,9 @@ namespace inferno {
 
 namespace {
 
-std::string reason(int error_number) { return std::generic_category().message(error_number); }
+std::string reason(int error_number) {
+  return std::generic_category().message(error_number);
+}
 
 // Closes a descriptor when the scope ends.
 struct Descriptor {
@@ -37,7 +39,7 @@ Result<MappedFile> MappedFile::open(const std::filesystem::path& path) {
     return fail(absent ? Fault::kNotFound : Fault::kInvalid, "{}: cannot be opened: {}",
                 path.string(), reason(error_number));
   }
-  struct stat status {};
+  struct stat status{};
   if (::fstat(file.fd, &status) != 0) {
     return fail(Fault::kInvalid, "{}: cannot be examined: {}", path.string(), reason(errno));
   }
@@ -73,7 +75,9 @@ MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
   return *this;
 }
 
-MappedFile::~MappedFile() { unmap(); }
+MappedFile::~MappedFile() {
+  unmap();
+}
 
 void MappedFile::unmap() {
   if (data_ != nullptr) ::munmap(const_cast<uint8_t*>(data_), size_bytes_);

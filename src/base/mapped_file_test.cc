@@ -26,7 +26,8 @@ class MappedFileTest : public ::testing::Test {
   std::filesystem::path write(const std::string& name, const std::vector<uint8_t>& bytes) {
     const std::filesystem::path path = folder_ / name;
     std::ofstream(path, std::ios::binary)
-        .write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
+        .write(reinterpret_cast<const char*>(bytes.data()),
+               static_cast<std::streamsize>(bytes.size()));
     return path;
   }
 

@@ -9,8 +9,9 @@
 // looks it up again. Asking twice for the same name and labels gives the same object.
 //
 // Threads: every method may be called from any thread. Updates take no lock; asking for a metric
-// and exposition() do. Cost:    an update is one or two relaxed atomic operations; a histogram adds
-// a binary search over its bounds.
+//          and exposition() do.
+// Cost:    an update is one or two relaxed atomic operations; a histogram adds a binary search
+//          over its bounds.
 #pragma once
 
 #include <atomic>

@@ -1,29 +1,25 @@
 // Where everything lies in a packed matrix: the one description that packing and the kernels share.
+// Constants only, for it is included by files compiled for several instruction sets.
 //
 // A panel holds 16 outputs. A STEP is 4 consecutive k of a panel: 64 bytes of codes, byte 4 o + j
 // being output o at k + j, which is what one dot-product instruction consumes.
-//
 //   nibbles   64 bytes hold two steps: step 2 v in the low halves, step 2 v + 1 in the high halves
 //   pairs     64 bytes hold four steps of 2 bits: step 4 v + i in bits 2 i and 2 i + 1
 //   bits      8 bytes hold one step of 1 bit: bit 4 o + j
 //
-// Formats with one scale per group of 32 k (kQ4, kQ5, kQ8): a panel is units of TWO groups, so that
-// codes stay aligned to 64; a missing last group is zeros with scale 0.
-//   codes of both groups (nibbles; bytes for kQ8) | bits of both (kQ5) | scales [2][16] | minima
-//   [2][16]
+// One scale per group of 32 k (kQ4, kQ5, kQ8): a panel is units of TWO groups, so that codes stay
+// aligned to 64; a missing last group is zeros with scale 0. In this order:
+//   codes of both groups (nibbles; bytes for kQ8), bits of both (kQ5), scales [2][16],
+//   minima [2][16]
 // Super-blocks of 256 k (the K formats), sub-blocks numbered along k:
-//   kQ4K         nibbles           | sub-scales u8 [8][16] | minima u8 [4][16][2] | d [16] | dmin
-//   [16]
-//   kQ5K         nibbles, bits     | the same
-//   kQ6K         nibbles, pairs    | sub-scales i8 [16][16]                       | d [16]
-//   kQ3K         pairs, bits       | sub-scales i8 [16][16]                       | d [16]
-//   kQ2K         pairs             | scale | minimum << 4: u8 [8][16][2]          | d [16] | dmin
-//   [16]
-//   kCodebook4K  nibbles           | sub-scales i8 [8][16]                        | d [16]
+//   kQ4K         nibbles        sub-scales u8 [8][16], minima u8 [4][16][2], d [16], dmin [16]
+//   kQ5K         nibbles, bits  the same
+//   kQ6K         nibbles, pairs sub-scales i8 [16][16], d [16]
+//   kQ3K         pairs, bits    sub-scales i8 [16][16], d [16]
+//   kQ2K         pairs          (sub-scale + 16 * minimum) u8 [8][16][2], d [16], dmin [16]
+//   kCodebook4K  nibbles        sub-scales i8 [8][16], d [16]
 // d, dmin, scales and minima are float16 (or bfloat16: ScaleType). [j][16][2] is sub-blocks 2 j and
 // 2 j + 1 of each output side by side. All offsets below are bytes.
-//
-// Included by files compiled for several instruction sets: constants only.
 #pragma once
 
 #include "kernel/types.h"

@@ -18,8 +18,8 @@ namespace fs = std::filesystem;
 
 namespace {
 
-// What the names of a folder's decoder begin with: plain models, models whose decoder is part of a larger one
-// (before and after the parts changed places in the names), and bare decoders.
+// What the names of a folder's decoder begin with: plain models, models whose decoder is part of a
+// larger one (before and after the parts changed places in the names), and bare decoders.
 constexpr std::array<std::string_view, 5> kFolderPrefixes = {
     "model.", "language_model.model.", "model.language_model.", "language_model.", ""};
 constexpr std::array<std::string_view, 2> kHeadPrefixes = {"", "language_model."};
@@ -29,16 +29,18 @@ bool is_there(const fs::path& path) {
   return fs::exists(path, error);
 }
 
-// The GGUF models in a folder: of a split model the first part; projectors of images are not models.
+// The GGUF models in a folder: of a split model the first part; projectors of images are not
+// models.
 std::vector<fs::path> gguf_models_in(const fs::path& folder) {
   std::vector<fs::path> models;
   std::error_code error;
-  for (fs::directory_iterator file(folder, error), end; !error && file != end; file.increment(error)) {
+  for (fs::directory_iterator file(folder, error), end; !error && file != end;
+       file.increment(error)) {
     const std::string name = file->path().filename().string();
     if (!name.ends_with(".gguf") || name.starts_with("mmproj")) continue;
     const size_t of = name.rfind("-of-");
-    const bool is_later_part = of != std::string::npos && of >= 6 &&
-                               name[of - 6] == '-' && name.substr(of - 5, 5) != "00001" &&
+    const bool is_later_part = of != std::string::npos && of >= 6 && name[of - 6] == '-' &&
+                               name.substr(of - 5, 5) != "00001" &&
                                std::ranges::all_of(name.substr(of - 5, 5), [](char letter) {
                                  return letter >= '0' && letter <= '9';
                                });
@@ -49,7 +51,8 @@ std::vector<fs::path> gguf_models_in(const fs::path& folder) {
 
 bool has_safetensors(const fs::path& folder) {
   std::error_code error;
-  for (fs::directory_iterator file(folder, error), end; !error && file != end; file.increment(error)) {
+  for (fs::directory_iterator file(folder, error), end; !error && file != end;
+       file.increment(error)) {
     if (file->path().extension() == ".safetensors") return true;
   }
   return is_there(folder / "model.safetensors.index.json");
@@ -66,10 +69,10 @@ std::string own_name(const fs::path& path) {
 }  // namespace
 
 struct Checkpoint::Files {
-  std::string label;                   // the path, for errors
+  std::string label;  // the path, for errors
   std::optional<Gguf> gguf;
   std::optional<Safetensors> weights;
-  std::optional<fs::path> folder;      // where tokenizer.json is
+  std::optional<fs::path> folder;  // where tokenizer.json is
   std::optional<ModelConfig> config;
   std::string_view prefix;             // of kFolderPrefixes
   std::vector<Tensor> folder_tensors;  // those of `weights` that have a tensor type
@@ -97,14 +100,15 @@ Result<void> Checkpoint::Files::open_weights(const fs::path& path) {
   if (!opened) return std::unexpected(opened.error());
   weights = std::move(*opened);
   for (const SafetensorsEntry& entry : weights->entries()) {
-    if (Result<Tensor> tensor = weights->tensor(entry)) folder_tensors.push_back(std::move(*tensor));
+    if (Result<Tensor> tensor = weights->tensor(entry))
+      folder_tensors.push_back(std::move(*tensor));
   }
   for (const std::string_view candidate : kFolderPrefixes) {
     prefix = candidate;
     if (weights->find(std::string(prefix) + "embed_tokens.weight") != nullptr) return {};
   }
-  return fail(Fault::kInvalid, "{}: no tensor is called embed_tokens.weight, after model. or another prefix",
-              label);
+  return fail(Fault::kInvalid,
+              "{}: no tensor is called embed_tokens.weight, after model. or another prefix", label);
 }
 
 Result<void> Checkpoint::Files::open_folder(const fs::path& path, Need need) {
@@ -113,8 +117,9 @@ Result<void> Checkpoint::Files::open_folder(const fs::path& path, Need need) {
     const std::vector<fs::path> models = gguf_models_in(path);
     if (models.size() == 1) return open_gguf(models.front(), need);
     if (models.size() > 1) {
-      return fail(Fault::kInvalid, "{}: holds {} GGUF models ({}, {}, ...): name one of them", label,
-                  models.size(), models[0].filename().string(), models[1].filename().string());
+      return fail(Fault::kInvalid, "{}: holds {} GGUF models ({}, {}, ...): name one of them",
+                  label, models.size(), models[0].filename().string(),
+                  models[1].filename().string());
     }
   }
   folder = path;
@@ -181,14 +186,18 @@ Result<std::unique_ptr<Checkpoint>> Checkpoint::open(const fs::path& path, Need 
   return std::unique_ptr<Checkpoint>(new Checkpoint(std::move(files)));
 }
 
-bool Checkpoint::has_config() const { return files_->config.has_value(); }
+bool Checkpoint::has_config() const {
+  return files_->config.has_value();
+}
 
 const ModelConfig& Checkpoint::config() const {
   CHECK(has_config(), "{} was opened for its vocabulary and has no configuration", files_->label);
   return *files_->config;
 }
 
-bool Checkpoint::has(std::string_view name) const { return files_->find(name).has_value(); }
+bool Checkpoint::has(std::string_view name) const {
+  return files_->find(name).has_value();
+}
 
 Result<Tensor> Checkpoint::tensor(std::string_view name) const {
   Result<Tensor> tensor = files_->find(name);
@@ -220,7 +229,8 @@ void Checkpoint::drop_pages(const Tensor& tensor) const {
 }
 
 Result<token::Vocabulary> Checkpoint::vocabulary() const {
-  return files_->gguf ? vocabulary_from_gguf(*files_->gguf) : vocabulary_from_folder(*files_->folder);
+  return files_->gguf ? vocabulary_from_gguf(*files_->gguf)
+                      : vocabulary_from_folder(*files_->folder);
 }
 
 std::string Checkpoint::chat_template() const {

@@ -1,18 +1,20 @@
-// A model as its files give it: configuration, weights by one set of names, vocabulary, chat template.
+// A model as its files give it: configuration, weights by one set of names, vocabulary, chat
+// template.
 //
-// Forms: a GGUF file (the first part, when it is split); a Hugging Face folder (config.json, *.safetensors,
-// tokenizer.json); a folder that holds one GGUF model; and, for tokenizing only, a GGUF file without tensors
-// or a folder with no more than a tokenizer.json.
+// Forms: a GGUF file (the first part, when it is split); a Hugging Face folder (config.json,
+// safetensors, tokenizer.json); a folder that holds one GGUF model; and, for tokenizing only, a
+// GGUF file without tensors or a folder with no more than a tokenizer.json.
 //
 // Weights are known by GGUF's names in every form:
 //
-//   token_embd.weight [V, D]   output_norm.weight [D]   output.weight [V, D]   rope_freqs.weight [rope_width / 2]
-//   blk.N. attn_norm.weight [D]        attn_q.weight [H E, D]    attn_k.weight, attn_v.weight [K E, D]
-//          attn_q.bias ...             attn_output.weight [D, H E]
-//          attn_q_norm.weight [E]      attn_k_norm.weight [E]
-//          post_attention_norm.weight [D]                        (Gemma: applied to what attention returns)
-//          ffn_norm.weight [D]         post_ffw_norm.weight [D]
-//          ffn_gate.weight, ffn_up.weight [F, D]                 ffn_down.weight [D, F]
+//   token_embd.weight, output.weight [V, D]   output_norm.weight [D]
+//   rope_freqs.weight [rope_width / 2]
+//   blk.N.  attn_norm.weight [D]        attn_q.weight [H E, D]   attn_k.weight [K E, D]
+//           attn_v.weight [K E, D]      attn_output.weight [D, H E]   attn_q.bias ...
+//           attn_q_norm.weight [E]      attn_k_norm.weight [E]
+//           ffn_norm.weight [D]         ffn_gate.weight, ffn_up.weight [F, D]
+//           ffn_down.weight [D, F]
+//           post_attention_norm.weight, post_ffw_norm.weight [D]      of what each part returns
 //
 // Threads: immutable once open; every method may be called from any thread.
 // Cost:    opening reads headers only; tensors stay in the mapped files.
@@ -34,12 +36,14 @@ namespace inferno::model {
 class Checkpoint {
  public:
   enum class Need : uint8_t {
-    kModel,       // to compute: the configuration is valid and every tensor it asks for is there, in its shape
-    kVocabulary,  // to tokenize: configuration and tensors may be absent or of an unknown architecture
+    // To compute: the configuration is valid, and every tensor it asks for is there, in its shape.
+    kModel,
+    // To tokenize: configuration and tensors may be absent or of an unknown architecture.
+    kVocabulary,
   };
 
-  // Opens any of the forms above. Errors name the file, the field or tensor, its value and what was expected;
-  // kNotFound when there is no such path.
+  // Opens any of the forms above. Errors name the file, the field or tensor, its value and what was
+  // expected; kNotFound when there is no such path.
   static Result<std::unique_ptr<Checkpoint>> open(const std::filesystem::path& path,
                                                   Need need = Need::kModel);
 
@@ -56,17 +60,19 @@ class Checkpoint {
   // Whether tensor(name) would find one. False for output.weight when embeddings are tied.
   bool has(std::string_view name) const;
 
-  // The tensor of a canonical name, its shape checked against the configuration. kNotFound when there is none,
-  // kCorrupt when its shape is another.
+  // The tensor of a canonical name, its shape checked against the configuration. kNotFound when
+  // there is none, kCorrupt when its shape is another.
   Result<Tensor> tensor(std::string_view name) const;
 
   // Every tensor of the files, under the names the files use.
   const std::vector<Tensor>& file_tensors() const;
 
-  // Tells the operating system that these weights, which came from tensor(), will not be read again soon.
+  // Tells the operating system that these weights, which came from tensor(), will not be read again
+  // soon.
   void drop_pages(const Tensor& tensor) const;
 
-  // The tokenizer. kNotFound when the files have none; kInvalid when it is of a kind that is not supported.
+  // The tokenizer. kNotFound when the files have none; kInvalid when it is of a kind that is not
+  // supported.
   Result<token::Vocabulary> vocabulary() const;
 
   // The Jinja source that renders chat messages; empty when the files have none.

@@ -40,12 +40,18 @@ enum class Length : uint8_t { kNone, kWidth, kQuery, kKeyValue, kHead, kFeedForw
 
 int64_t value_of(Length length, const ModelConfig& config) {
   switch (length) {
-    case Length::kNone: return 0;
-    case Length::kWidth: return config.width;
-    case Length::kQuery: return int64_t{config.head_count} * config.head_width;
-    case Length::kKeyValue: return int64_t{config.kv_head_count} * config.head_width;
-    case Length::kHead: return config.head_width;
-    case Length::kFeedForward: return config.feed_forward_width;
+    case Length::kNone:
+      return 0;
+    case Length::kWidth:
+      return config.width;
+    case Length::kQuery:
+      return int64_t{config.head_count} * config.head_width;
+    case Length::kKeyValue:
+      return int64_t{config.kv_head_count} * config.head_width;
+    case Length::kHead:
+      return config.head_width;
+    case Length::kFeedForward:
+      return config.feed_forward_width;
   }
   return 0;
 }
@@ -71,7 +77,8 @@ constexpr LayerTensor kLayerTensors[] = {
     {"ffn_norm", "post_attention_layernorm", Length::kWidth, Length::kNone},
 };
 
-// Gemma's folders call the norm before the feed-forward part by its place, and have one after each part.
+// Gemma's folders call the norm before the feed-forward part by its place, and have one after each
+// part.
 constexpr LayerTensor kPostNormTensors[] = {
     {"ffn_norm", "pre_feedforward_layernorm", Length::kWidth, Length::kNone},
     {"post_attention_norm", "post_attention_layernorm", Length::kWidth, Length::kNone},
@@ -92,7 +99,8 @@ const LayerTensor* find_layer_tensor(const ModelConfig& config, std::string_view
 
 }  // namespace
 
-std::optional<std::vector<int64_t>> expected_shape(const ModelConfig& config, std::string_view name) {
+std::optional<std::vector<int64_t>> expected_shape(const ModelConfig& config,
+                                                   std::string_view name) {
   using Shape = std::vector<int64_t>;
   const std::optional<ParsedName> parsed = parse(name);
   if (!parsed) return std::nullopt;
@@ -115,8 +123,9 @@ std::vector<std::string> required_tensors(const ModelConfig& config) {
   std::vector<std::string> names = {"token_embd.weight", "output_norm.weight"};
   if (!config.has_tied_embeddings) names.emplace_back("output.weight");
   std::vector<std::string_view> parts = {
-      "attn_norm.weight", "attn_q.weight",   "attn_k.weight", "attn_v.weight",  "attn_output.weight",
-      "ffn_norm.weight",  "ffn_gate.weight", "ffn_up.weight", "ffn_down.weight"};
+      "attn_norm.weight", "attn_q.weight",      "attn_k.weight",
+      "attn_v.weight",    "attn_output.weight", "ffn_norm.weight",
+      "ffn_gate.weight",  "ffn_up.weight",      "ffn_down.weight"};
   if (config.has_qkv_bias) parts.insert(parts.end(), {"attn_q.bias", "attn_k.bias", "attn_v.bias"});
   if (config.has_attention_output_bias) parts.emplace_back("attn_output.bias");
   if (config.has_qk_norm) parts.insert(parts.end(), {"attn_q_norm.weight", "attn_k_norm.weight"});
@@ -124,7 +133,8 @@ std::vector<std::string> required_tensors(const ModelConfig& config) {
     parts.insert(parts.end(), {"post_attention_norm.weight", "post_ffw_norm.weight"});
   }
   for (int layer = 0; layer < config.layer_count; ++layer) {
-    for (const std::string_view part : parts) names.push_back(fmt::format("blk.{}.{}", layer, part));
+    for (const std::string_view part : parts)
+      names.push_back(fmt::format("blk.{}.{}", layer, part));
   }
   return names;
 }
@@ -136,7 +146,8 @@ std::optional<std::string> folder_name(const ModelConfig& config, std::string_vi
   if (parsed->layer) {
     const LayerTensor* row = find_layer_tensor(config, parsed->part);
     if (row == nullptr) return std::nullopt;
-    return fmt::format("{}layers.{}.{}.{}", prefix, *parsed->layer, row->folder_part, parsed->suffix);
+    return fmt::format("{}layers.{}.{}.{}", prefix, *parsed->layer, row->folder_part,
+                       parsed->suffix);
   }
   if (name == "token_embd.weight") return fmt::format("{}embed_tokens.weight", prefix);
   if (name == "output_norm.weight") return fmt::format("{}norm.weight", prefix);

@@ -1,5 +1,5 @@
-// The names and shapes of a model's tensors: GGUF's names, which Checkpoint speaks, and those of Hugging Face
-// folders. Internal to Checkpoint.
+// The names and shapes of a model's tensors: GGUF's names, which Checkpoint speaks, and those of
+// Hugging Face folders. Internal to Checkpoint.
 #pragma once
 
 #include <cstdint>
@@ -14,14 +14,15 @@ namespace inferno::model {
 
 // The shape that a tensor of this name must have in such a model; none when the name is not one of
 // checkpoint.h's.
-std::optional<std::vector<int64_t>> expected_shape(const ModelConfig& config, std::string_view name);
+std::optional<std::vector<int64_t>> expected_shape(const ModelConfig& config,
+                                                   std::string_view name);
 
 // The names without which such a model cannot be computed.
 std::vector<std::string> required_tensors(const ModelConfig& config);
 
-// The same tensor in a folder whose decoder's names begin with `prefix` ("model."): "blk.3.attn_q.weight" is
-// "model.layers.3.self_attn.q_proj.weight". None when folders have no such tensor. output.weight is
-// "lm_head.weight", without the prefix.
+// The same tensor in a folder whose decoder's names begin with `prefix` ("model."):
+// "blk.3.attn_q.weight" is "model.layers.3.self_attn.q_proj.weight". None when folders have no such
+// tensor. output.weight is "lm_head.weight", without the prefix.
 std::optional<std::string> folder_name(const ModelConfig& config, std::string_view name,
                                        std::string_view prefix);
 

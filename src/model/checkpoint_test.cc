@@ -47,7 +47,8 @@ GgufTestWriter tiny_llama() {
 
 TEST(Checkpoint, OpensAGgufWhoseTensorsFit) {
   const TemporaryFolder folder;
-  const auto path = folder.write("m.gguf", tiny_llama().tensor("blk.0.attn_v.weight", {8, 4}).finish());
+  const auto path =
+      folder.write("m.gguf", tiny_llama().tensor("blk.0.attn_v.weight", {8, 4}).finish());
   const auto checkpoint = Checkpoint::open(path);
   ASSERT_TRUE(checkpoint) << checkpoint.error().message;
   EXPECT_EQ((*checkpoint)->format(), "GGUF");
@@ -58,7 +59,8 @@ TEST(Checkpoint, OpensAGgufWhoseTensorsFit) {
   EXPECT_EQ((*checkpoint)->tensor("blk.1.attn_q.weight").error().fault, Fault::kNotFound);
   EXPECT_EQ((*checkpoint)->vocabulary().error().fault, Fault::kNotFound);
   EXPECT_EQ((*checkpoint)->chat_template(), "");
-  for (const Tensor& tensor : (*checkpoint)->file_tensors()) (*checkpoint)->drop_pages(tensor);
+  for (const Tensor& tensor : (*checkpoint)->file_tensors())
+    (*checkpoint)->drop_pages(tensor);
 }
 
 TEST(Checkpoint, NamesTheTensorThatIsMissingOrMisshapen) {
@@ -70,10 +72,12 @@ TEST(Checkpoint, NamesTheTensorThatIsMissingOrMisshapen) {
   EXPECT_THAT(message(tiny_llama()), HasSubstr("'blk.0.attn_v.weight' is missing"));
   EXPECT_THAT(message(tiny_llama().tensor("blk.0.attn_v.weight", {8, 8})),
               HasSubstr("'blk.0.attn_v.weight' has shape [8, 8], expected [4, 8]"));
-  EXPECT_THAT(message(tiny_llama().tensor("blk.0.attn_v.weight", {8, 4}).tensor("output.weight", {8, 6})),
-              HasSubstr("'output.weight' has shape [6, 8], expected [5, 8]"));
-  EXPECT_THAT(message(tiny_llama().tensor("blk.0.attn_v.weight", {8, 4}).tensor("blk.0.attn_q.bias", {8})),
-              HasSubstr("'blk.0.attn_k.bias' is missing"));
+  EXPECT_THAT(
+      message(tiny_llama().tensor("blk.0.attn_v.weight", {8, 4}).tensor("output.weight", {8, 6})),
+      HasSubstr("'output.weight' has shape [6, 8], expected [5, 8]"));
+  EXPECT_THAT(
+      message(tiny_llama().tensor("blk.0.attn_v.weight", {8, 4}).tensor("blk.0.attn_q.bias", {8})),
+      HasSubstr("'blk.0.attn_k.bias' is missing"));
 }
 
 TEST(Checkpoint, AnOptionalTensorOfWrongShapeIsRefusedWhenRead) {
@@ -84,7 +88,8 @@ TEST(Checkpoint, AnOptionalTensorOfWrongShapeIsRefusedWhenRead) {
   const auto checkpoint = Checkpoint::open(path);
   ASSERT_TRUE(checkpoint) << checkpoint.error().message;
   EXPECT_TRUE((*checkpoint)->has("rope_freqs.weight"));
-  EXPECT_THAT((*checkpoint)->tensor("rope_freqs.weight").error().message, HasSubstr("expected [2]"));
+  EXPECT_THAT((*checkpoint)->tensor("rope_freqs.weight").error().message,
+              HasSubstr("expected [2]"));
 }
 
 TEST(Checkpoint, OpensTheOnlyGgufModelOfAFolder) {
@@ -127,7 +132,9 @@ struct Form {
   const char* path;  // below the model's folder
 };
 
-void PrintTo(const Form& form, std::ostream* out) { *out << form.model << "/" << form.path; }
+void PrintTo(const Form& form, std::ostream* out) {
+  *out << form.model << "/" << form.path;
+}
 
 class CheckpointConformance : public ::testing::TestWithParam<Form> {
  protected:
@@ -162,23 +169,22 @@ TEST_P(CheckpointConformance, EncodesTheGoldenTokens) {
 
 INSTANTIATE_TEST_SUITE_P(
     Forms, CheckpointConformance,
-    ::testing::Values(Form{"llama", "hf"}, Form{"llama", "model-f32.gguf"}, Form{"llama", "hf-bf16"},
-                      Form{"llama", "model-BF16.gguf"}, Form{"qwen2", "hf"},
-                      Form{"qwen2", "model-f32.gguf"}, Form{"gemma3", "hf"},
-                      Form{"gemma3", "model-f32.gguf"}, Form{"gemma2", "hf"},
-                      Form{"gemma2", "model-f32.gguf"}, Form{"mistral", "hf"}, Form{"mixtral", "hf"},
-                      Form{"mixtral", "model-f32.gguf"}, Form{"olmo2", "hf"},
-                      Form{"olmo2", "model-f32.gguf"}, Form{"phi", "hf"}, Form{"phi", "model-f32.gguf"},
-                      Form{"phi3", "hf"}, Form{"phi3", "model-f32.gguf"}, Form{"qwen3", "hf"},
-                      Form{"qwen3", "model-f32.gguf"}, Form{"qwen3moe", "hf"},
-                      Form{"qwen3moe", "model-f32.gguf"}, Form{"gptoss", "hf"}, Form{"gpt2", "hf"},
-                      Form{"gpt2", "model-f32.gguf"}, Form{"bert", "hf"},
-                      Form{"bert", "model-f32.gguf"}, Form{"t5", "hf"}));
+    ::testing::Values(
+        Form{"llama", "hf"}, Form{"llama", "model-f32.gguf"}, Form{"llama", "hf-bf16"},
+        Form{"llama", "model-BF16.gguf"}, Form{"qwen2", "hf"}, Form{"qwen2", "model-f32.gguf"},
+        Form{"gemma3", "hf"}, Form{"gemma3", "model-f32.gguf"}, Form{"gemma2", "hf"},
+        Form{"gemma2", "model-f32.gguf"}, Form{"mistral", "hf"}, Form{"mixtral", "hf"},
+        Form{"mixtral", "model-f32.gguf"}, Form{"olmo2", "hf"}, Form{"olmo2", "model-f32.gguf"},
+        Form{"phi", "hf"}, Form{"phi", "model-f32.gguf"}, Form{"phi3", "hf"},
+        Form{"phi3", "model-f32.gguf"}, Form{"qwen3", "hf"}, Form{"qwen3", "model-f32.gguf"},
+        Form{"qwen3moe", "hf"}, Form{"qwen3moe", "model-f32.gguf"}, Form{"gptoss", "hf"},
+        Form{"gpt2", "hf"}, Form{"gpt2", "model-f32.gguf"}, Form{"bert", "hf"},
+        Form{"bert", "model-f32.gguf"}, Form{"t5", "hf"}));
 
 class CheckpointTwins : public ::testing::TestWithParam<const char*> {};
 
-// The rows of a matrix that the converter to GGUF permuted, for one head of width E: row 2i is i, row 2i + 1 is
-// i + E / 2.
+// The rows of a matrix that the converter to GGUF permuted, for one head of width E: row 2i is i,
+// row 2i + 1 is i + E / 2.
 std::vector<uint8_t> unpermuted(const Tensor& tensor, int head_width) {
   const size_t row_bytes = tensor.bytes / static_cast<size_t>(tensor.shape[0]);
   std::vector<uint8_t> rows(tensor.bytes);
@@ -248,7 +254,8 @@ TEST_P(CheckpointTwins, FolderAndGgufAreTheSameModel) {
     std::memcpy(values.data(), bytes.data(), bytes.size());
     std::memcpy(others.data(), twin->data, twin->bytes);
     if (tensor.name.find("norm") != std::string::npos) {
-      for (float& value : others) value += a.norm_weight_offset;
+      for (float& value : others)
+        value += a.norm_weight_offset;
     }
     EXPECT_EQ(values, others);
     ++compared;
@@ -257,7 +264,8 @@ TEST_P(CheckpointTwins, FolderAndGgufAreTheSameModel) {
   EXPECT_EQ((*hub)->file_tensors().size(), static_cast<size_t>(compared));
 }
 
-INSTANTIATE_TEST_SUITE_P(Models, CheckpointTwins, ::testing::Values("llama", "qwen2", "qwen3", "gemma2", "gemma3"));
+INSTANTIATE_TEST_SUITE_P(Models, CheckpointTwins,
+                         ::testing::Values("llama", "qwen2", "qwen3", "gemma2", "gemma3"));
 
 // --- vocabularies of real models ----------------------------------------------------------------
 

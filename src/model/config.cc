@@ -48,11 +48,15 @@ constexpr std::pair<std::string_view, Architecture> kModelTypes[] = {
 
 }  // namespace
 
-std::string_view name_of(Architecture architecture) { return traits_of(architecture).name; }
+std::string_view name_of(Architecture architecture) {
+  return traits_of(architecture).name;
+}
 
 const ArchitectureTraits& traits_of(Architecture architecture) {
-  const auto* row = std::ranges::find(kArchitectures, architecture, &ArchitectureTraits::architecture);
-  CHECK(row != std::end(kArchitectures), "architecture {} has no row", static_cast<int>(architecture));
+  const auto* row =
+      std::ranges::find(kArchitectures, architecture, &ArchitectureTraits::architecture);
+  CHECK(row != std::end(kArchitectures), "architecture {} has no row",
+        static_cast<int>(architecture));
   return *row;
 }
 
@@ -70,7 +74,8 @@ const ArchitectureTraits* find_traits_by_model_type(std::string_view model_type)
 
 std::string known_architectures() {
   std::vector<std::string_view> names;
-  for (const ArchitectureTraits& row : kArchitectures) names.push_back(row.name);
+  for (const ArchitectureTraits& row : kArchitectures)
+    names.push_back(row.name);
   return fmt::format("{}", fmt::join(names, ", "));
 }
 
@@ -84,8 +89,8 @@ void mark_windows(ModelConfig& config, int period) {
 
 Result<ModelConfig> checked(ModelConfig config, std::string_view label) {
   if (config.head_count % config.kv_head_count != 0) {
-    return fail(Fault::kInvalid, "{}: {} query heads are not a multiple of {} key/value heads", label,
-                config.head_count, config.kv_head_count);
+    return fail(Fault::kInvalid, "{}: {} query heads are not a multiple of {} key/value heads",
+                label, config.head_count, config.kv_head_count);
   }
   if (config.head_width % 2 != 0) {
     return fail(Fault::kInvalid, "{}: head width is {}, must be even", label, config.head_width);
@@ -95,9 +100,11 @@ Result<ModelConfig> checked(ModelConfig config, std::string_view label) {
                 config.head_count, config.head_width, config.head_count * config.head_width,
                 kMaxWidth);
   }
-  if (config.rope_width % 2 != 0 || config.rope_width < 2 || config.rope_width > config.head_width) {
-    return fail(Fault::kInvalid, "{}: rotary width is {}, must be even, from 2 to the head width {}",
-                label, config.rope_width, config.head_width);
+  if (config.rope_width % 2 != 0 || config.rope_width < 2 ||
+      config.rope_width > config.head_width) {
+    return fail(Fault::kInvalid,
+                "{}: rotary width is {}, must be even, from 2 to the head width {}", label,
+                config.rope_width, config.head_width);
   }
   if (config.layer_is_local.size() != static_cast<size_t>(config.layer_count)) {
     return fail(Fault::kInvalid, "{}: {} layers have a kind of attention, must be {}", label,
@@ -237,7 +244,9 @@ Result<double> GgufFields::read_real(std::string_view key) const {
   return file_.get<double>(full(key));
 }
 
-Result<bool> GgufFields::read_flag(std::string_view key) const { return file_.get<bool>(full(key)); }
+Result<bool> GgufFields::read_flag(std::string_view key) const {
+  return file_.get<bool>(full(key));
+}
 
 Result<std::string> GgufFields::read_text(std::string_view key) const {
   const Result<std::string_view> value = file_.get<std::string_view>(full(key));

@@ -1,11 +1,13 @@
-// What a model is, in numbers: one ModelConfig, whether it came from GGUF keys or from a config.json.
+// What a model is, in numbers: one ModelConfig, whether it came from GGUF keys or from a
+// config.json.
 //
-// After a reader returned it, every number lies within the limits below and they fit each other: whoever
-// uses it need not check again. A reader refuses what it does not understand (another architecture, another
-// kind of rope scaling, mixtures of experts): a model that runs is a model that runs as its makers meant.
+// After a reader returned it, every number lies within the limits below and they fit each other:
+// whoever uses it need not check again. A reader refuses what it does not understand (another
+// architecture, another kind of rope scaling, mixtures of experts): a model that runs is a model
+// that runs as its makers meant.
 //
-// Shape letters: L layers, D model width, H query heads, K key/value heads, E head width, F feed-forward
-// width, V vocabulary.
+// Shape letters: L layers, D model width, H query heads, K key/value heads, E head width, F
+// feed-forward width, V vocabulary.
 #pragma once
 
 #include <boost/json/object.hpp>
@@ -20,8 +22,8 @@ namespace inferno::model {
 
 class Gguf;
 
-// Which forward pass. Every value has one row in the table of config.cc, which says how files name it and
-// what they leave unsaid.
+// Which forward pass. Every value has one row in the table of config.cc, which says how files name
+// it and what they leave unsaid.
 enum class Architecture : uint8_t { kLlama, kQwen2, kQwen3, kGemma2, kGemma3 };
 
 // "llama", "qwen2", ...: GGUF's general.architecture. Mistral is "llama", with a window.
@@ -34,13 +36,13 @@ enum class RopeLayout : uint8_t {
 
 enum class Activation : uint8_t { kSilu, kGeluTanh };
 
-// How rotation frequencies are changed so that a model reaches further than it was trained for. Only layers
-// without a window are scaled (rope_base_local is never).
+// How rotation frequencies are changed so that a model reaches further than it was trained for.
+// Only layers without a window are scaled (rope_base_local is never).
 struct RopeScaling {
   enum class Kind : uint8_t {
     kNone,
     kLinear,  // positions divided by `factor`
-    kLlama3,  // frequencies divided by 1..factor, by wavelength: the four numbers below (Llama 3.1's config.json)
+    kLlama3,  // frequencies divided by 1..factor, by wavelength, as Llama 3.1's config.json asks
     kYarn,    // YaRN, https://arxiv.org/abs/2309.00071, section 3.4
   };
   Kind kind = Kind::kNone;
@@ -67,32 +69,35 @@ struct ModelConfig {
   float rms_norm_eps = 1e-5f;
 
   RopeLayout rope_layout = RopeLayout::kHalves;
-  int rope_width = 0;                   // the first rope_width elements of a head are rotated; even, at most E
-  float rope_base = 10000.0f;           // layers without a window
-  float rope_base_local = 10000.0f;     // layers with a window
-  RopeScaling rope_scaling;             // in a GGUF file Llama 3's is the tensor rope_freqs.weight instead
+  int rope_width = 0;                // the first elements of a head are rotated; even, at most E
+  float rope_base = 10000.0f;        // layers without a window
+  float rope_base_local = 10000.0f;  // layers with a window
+  RopeScaling rope_scaling;  // in a GGUF file Llama 3's is the tensor rope_freqs.weight instead
 
-  int sliding_window = 0;               // 0: none; else a token sees itself and the window - 1 before it
+  int sliding_window = 0;  // 0: none; else a token sees itself and the window - 1 before it
   std::vector<uint8_t> layer_is_local;  // [L]: 1 where the window applies
 
   float attention_scale = 0.0f;    // multiplies q . k
   float attention_softcap = 0.0f;  // 0: none; else scores become cap * tanh(score / cap)
   float final_softcap = 0.0f;      // the same for logits
   float embedding_scale = 1.0f;    // multiplies embeddings before the first layer
-  float norm_weight_offset = 0.0f; // add to every RMS norm gain as stored (Gemma's folders store gain - 1)
+  // Added to every RMS norm gain as stored: Gemma's folders store gains minus 1.
+  float norm_weight_offset = 0.0f;
   Activation activation = Activation::kSilu;
-  bool has_tied_embeddings = false;        // logits come from token_embd.weight; there is no output.weight
+  // Logits come from token_embd.weight; there is no output.weight.
+  bool has_tied_embeddings = false;
   bool has_qkv_bias = false;               // attn_q.bias, attn_k.bias, attn_v.bias
   bool has_attention_output_bias = false;  // attn_output.bias
-  bool has_qk_norm = false;                // attn_q_norm.weight, attn_k_norm.weight [E], per head, before rope
-  bool has_post_norms = false;             // post_attention_norm.weight, post_ffw_norm.weight [D]
+  bool has_qk_norm = false;     // attn_q_norm.weight, attn_k_norm.weight [E], per head, before rope
+  bool has_post_norms = false;  // post_attention_norm.weight, post_ffw_norm.weight [D]
 
   // Whether layer `layer` attends within sliding_window only and rotates by rope_base_local.
   bool is_local(int layer) const { return layer_is_local[static_cast<size_t>(layer)] != 0; }
 };
 
-// Limits on what a file may say. Beyond them a file is taken for damaged or hostile: kInvalid, with key, value
-// and limit. Far above any published model, and small enough that no product of two overflows int64.
+// Limits on what a file may say. Beyond them a file is taken for damaged or hostile: kInvalid, with
+// key, value and limit. Far above any published model, and small enough that no product of two
+// overflows int64.
 inline constexpr int kMaxLayers = 1024;
 inline constexpr int kMaxWidth = 65'536;              // D, and H * E
 inline constexpr int kMaxHeads = 1024;                // H
@@ -101,13 +106,13 @@ inline constexpr int kMaxFeedForwardWidth = 1 << 20;  // F
 inline constexpr int kMaxVocabulary = 4 << 20;        // V
 inline constexpr int kMaxContext = 1 << 27;           // positions
 
-// The configuration in a GGUF file's keys, where output.weight, attn_q.bias and the rows of token_embd.weight
-// complete what the keys leave open. Errors name file, key, value and limit.
+// The configuration in a GGUF file's keys, where output.weight, attn_q.bias and the rows of
+// token_embd.weight complete what the keys leave open. Errors name file, key, value and limit.
 Result<ModelConfig> config_from_gguf(const Gguf& file);
 
 // The configuration in a Hugging Face config.json, parsed. Old and recent spellings (rope_theta and
-// rope_scaling, or rope_parameters), and language models nested in text_config. `label` names the file in
-// errors.
+// rope_scaling, or rope_parameters), and language models nested in text_config. `label` names the
+// file in errors.
 Result<ModelConfig> config_from_json(const boost::json::object& json, std::string_view label);
 
 }  // namespace inferno::model

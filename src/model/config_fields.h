@@ -1,7 +1,7 @@
 // Named numbers of a configuration, read with limits: what config_gguf.cc and config_json.cc share.
 //
-// The first trouble is kept and everything after it answers a harmless value, so that a reader can ask for all
-// its fields in a row and look at error() once. Internal to the readers.
+// The first trouble is kept and everything after it answers a harmless value, so that a reader can
+// ask for all its fields in a row and look at error() once. Internal to the readers.
 #pragma once
 
 #include <boost/json/object.hpp>
@@ -31,9 +31,11 @@ class ConfigFields {
  public:
   virtual ~ConfigFields() = default;
 
-  // The value of a key, within limits. Without the key: `otherwise`, or an error when there is none.
+  // The value of a key, within limits. Without the key: `otherwise`, or an error when there is
+  // none.
   int integer(std::string_view key, IntLimits limits, std::optional<int> otherwise = std::nullopt);
-  float real(std::string_view key, RealLimits limits, std::optional<float> otherwise = std::nullopt);
+  float real(std::string_view key, RealLimits limits,
+             std::optional<float> otherwise = std::nullopt);
   enum class Default : uint8_t { kFalse, kTrue };
   bool flag(std::string_view key, Default otherwise);
   std::string text(std::string_view key, std::string_view otherwise);
@@ -46,8 +48,8 @@ class ConfigFields {
   // Keeps an error found by the caller, unless there is an earlier one.
   template <typename... Args>
   void refuse(std::string_view key, fmt::format_string<Args...> format, Args&&... args) {
-    keep(Error{Fault::kInvalid, where(key) + " " + fmt::format(format, std::forward<Args>(args)...),
-               {}});
+    keep(Error{
+        Fault::kInvalid, where(key) + " " + fmt::format(format, std::forward<Args>(args)...), {}});
   }
   void keep(Error error) {
     if (!error_) error_ = std::move(error);
@@ -92,8 +94,8 @@ class JsonFields : public ConfigFields {
   std::string prefix_;
 };
 
-// Keys of a GGUF file, "llama.KEY" for an architecture's prefix "llama.". Integers may be arrays with one value
-// per layer, when all are equal.
+// Keys of a GGUF file, "llama.KEY" for an architecture's prefix "llama.". Integers may be arrays
+// with one value per layer, when all are equal.
 class GgufFields : public ConfigFields {
  public:
   GgufFields(const Gguf& file, std::string_view prefix) : file_(file), prefix_(prefix) {}
@@ -116,16 +118,19 @@ class GgufFields : public ConfigFields {
 // What an architecture leaves unsaid in its files.
 struct ArchitectureTraits {
   Architecture architecture;
-  std::string_view name;         // general.architecture, and the prefix of its keys
-  RopeLayout gguf_rope_layout = RopeLayout::kHalves;  // in Hugging Face folders it is always kHalves
-  bool has_qkv_bias = false;     // in Hugging Face folders; GGUF files show it by their tensors
+  std::string_view name;  // general.architecture, and the prefix of its keys
+  // In Hugging Face folders it is always kHalves.
+  RopeLayout gguf_rope_layout = RopeLayout::kHalves;
+  bool has_qkv_bias = false;  // in Hugging Face folders; GGUF files show it by their tensors
   bool has_qk_norm = false;
-  bool is_gemma = false;         // sqrt(D) embeddings, gains stored minus 1 in folders, post norms, GELU, tied
-  int window_period = 0;         // layer i has no window when (i + 1) % period == 0; 0: all layers have it
-  bool has_local_rope = false;   // layers with a window rotate by a base of their own
+  // Embeddings times sqrt(D), gains stored minus 1 in folders, post norms, GELU, tied embeddings.
+  bool is_gemma = false;
+  int window_period = 0;  // layer i has no window when (i + 1) % period == 0; 0: all layers have it
+  bool has_local_rope = false;     // layers with a window rotate by a base of their own
   float attention_softcap = 0.0f;  // without a key
   float final_softcap = 0.0f;
-  // A number of layers at which GGUF files mean scores scaled by sqrt(D / H) instead of sqrt(E): no key says so.
+  // A number of layers at which GGUF files mean scores scaled by sqrt(D / H) instead of sqrt(E): no
+  // key says so.
   int layers_scaled_by_width = 0;
 
   Activation activation() const { return is_gemma ? Activation::kGeluTanh : Activation::kSilu; }
@@ -134,14 +139,16 @@ struct ArchitectureTraits {
 // The row of an architecture in the table of config.cc.
 const ArchitectureTraits& traits_of(Architecture architecture);
 
-// The row that a GGUF file's general.architecture or a folder's model_type names; null for an unknown one.
+// The row that a GGUF file's general.architecture or a folder's model_type names; null for an
+// unknown one.
 const ArchitectureTraits* find_traits_by_gguf_name(std::string_view name);
 const ArchitectureTraits* find_traits_by_model_type(std::string_view model_type);
 
 // The names of all architectures, for errors: "llama, qwen2, ...".
 std::string known_architectures();
 
-// Marks the layers with a window by a period as in ArchitectureTraits::window_period; none without a window.
+// Marks the layers with a window by a period as in ArchitectureTraits::window_period; none without
+// a window.
 void mark_windows(ModelConfig& config, int period);
 
 // Checks what involves more than one number, after the fields were read within their own limits.

@@ -1,5 +1,5 @@
-// ModelConfig from the keys of a GGUF file. Names and defaults: gguf-py's constants and llama.cpp's loader,
-// whose files these are.
+// ModelConfig from the keys of a GGUF file. Names and defaults: gguf-py's constants and llama.cpp's
+// loader, whose files these are.
 #include <cmath>
 
 #include "model/config.h"
@@ -22,13 +22,13 @@ void read_shape(ModelConfig& config, GgufFields& fields) {
     fields.refuse("attention.head_count", "is {}, which does not divide embedding_length {}",
                   config.head_count, config.width);
   }
-  config.head_width = fields.integer("attention.key_length", {2, kMaxHeadWidth},
-                                     config.width / config.head_count);
+  config.head_width =
+      fields.integer("attention.key_length", {2, kMaxHeadWidth}, config.width / config.head_count);
   const int value_width =
       fields.integer("attention.value_length", {2, kMaxHeadWidth}, config.head_width);
   if (value_width != config.head_width) {
-    fields.refuse("attention.value_length", "is {}, must equal attention.key_length {}", value_width,
-                  config.head_width);
+    fields.refuse("attention.value_length", "is {}, must equal attention.key_length {}",
+                  value_width, config.head_width);
   }
   config.rms_norm_eps = fields.real("attention.layer_norm_rms_epsilon", {0.0, 1.0});
 }
@@ -58,8 +58,8 @@ void read_rope(ModelConfig& config, GgufFields& fields) {
     const float multiplier = fields.real("rope.scaling.attn_factor", {0.0, 1e3}, 1.0f);
     scaling.attention_factor = multiplier * (0.1f * std::log(scaling.factor) + 1.0f);
   } else {
-    fields.refuse("rope.scaling.type", "is '{}', which is not supported (none, linear and yarn are)",
-                  type);
+    fields.refuse("rope.scaling.type",
+                  "is '{}', which is not supported (none, linear and yarn are)", type);
   }
 }
 
@@ -89,7 +89,8 @@ void read_attention(ModelConfig& config, GgufFields& fields) {
   if (config.attention_scale == 0.0f) {
     config.attention_scale = static_cast<float>(1.0 / std::sqrt(divisor));
   }
-  config.attention_softcap = fields.real("attn_logit_softcapping", {0.0, 1e6}, traits.attention_softcap);
+  config.attention_softcap =
+      fields.real("attn_logit_softcapping", {0.0, 1e6}, traits.attention_softcap);
   config.final_softcap = fields.real("final_logit_softcapping", {0.0, 1e6}, traits.final_softcap);
 }
 

@@ -1,5 +1,6 @@
-// ModelConfig from a Hugging Face config.json. Names and defaults: the configuration classes of transformers, in
-// the spelling of release 4 (rope_theta, rope_scaling) and of release 5 (rope_parameters).
+// ModelConfig from a Hugging Face config.json. Names and defaults: the configuration classes of
+// transformers, in the spelling of release 4 (rope_theta, rope_scaling) and of release 5
+// (rope_parameters).
 #include <algorithm>
 #include <boost/json/array.hpp>
 #include <boost/json/value.hpp>
@@ -14,8 +15,8 @@ namespace json = boost::json;
 
 namespace {
 
-// What a missing key means: the defaults of Gemma2Config, Gemma3TextConfig and Qwen3Config, which published folders
-// rely on; for other architectures the shape must be there.
+// What a missing key means: the defaults of Gemma2Config, Gemma3TextConfig and Qwen3Config, which
+// published folders rely on; for other architectures the shape must be there.
 struct Defaults {
   std::optional<int> vocab_size = std::nullopt;
   std::optional<int> context_length = std::nullopt;
@@ -133,8 +134,7 @@ void read_rope(ModelConfig& config, JsonFields& fields, std::string_view label, 
     const JsonFields kinds(*rope, label, prefix);
     if (const json::object* local = kinds.object("sliding_attention")) {
       JsonFields local_fields(*local, label, prefix + "sliding_attention.");
-      config.rope_base_local =
-          local_fields.real("rope_theta", kRopeBase, config.rope_base_local);
+      config.rope_base_local = local_fields.real("rope_theta", kRopeBase, config.rope_base_local);
       RopeScaling local_scaling;
       read_scaling(local_scaling, local_fields, config.context_length);
       if (local_scaling.kind != RopeScaling::Kind::kNone) {
@@ -162,7 +162,8 @@ void read_layer_types(ModelConfig& config, JsonFields& fields, const json::array
     const json::string* name = type.if_string();
     const bool is_local = name != nullptr && *name == "sliding_attention";
     if (!is_local && (name == nullptr || *name != "full_attention")) {
-      fields.refuse("layer_types", "has an entry that is neither sliding_attention nor full_attention");
+      fields.refuse("layer_types",
+                    "has an entry that is neither sliding_attention nor full_attention");
       return;
     }
     config.layer_is_local.push_back(is_local);
@@ -204,10 +205,11 @@ float read_softcap(JsonFields& fields, std::string_view key, float otherwise) {
 void read_attention(ModelConfig& config, JsonFields& fields) {
   const ArchitectureTraits& traits = traits_of(config.architecture);
   const float divisor = traits.is_gemma ? fields.real("query_pre_attn_scalar", {1e-3, 1e6}, 256.0f)
-                                 : static_cast<float>(config.head_width);
+                                        : static_cast<float>(config.head_width);
   config.attention_scale = static_cast<float>(1.0 / std::sqrt(static_cast<double>(divisor)));
   if (traits.is_gemma) {
-    config.attention_softcap = read_softcap(fields, "attn_logit_softcapping", traits.attention_softcap);
+    config.attention_softcap =
+        read_softcap(fields, "attn_logit_softcapping", traits.attention_softcap);
     config.final_softcap = read_softcap(fields, "final_logit_softcapping", traits.final_softcap);
   }
   const bool has_bias = fields.flag("attention_bias", ConfigFields::Default::kFalse);
@@ -222,8 +224,7 @@ void read_attention(ModelConfig& config, JsonFields& fields) {
 }
 
 void read_activation(ModelConfig& config, JsonFields& fields) {
-  const std::string_view key =
-      fields.has("hidden_activation") ? "hidden_activation" : "hidden_act";
+  const std::string_view key = fields.has("hidden_activation") ? "hidden_activation" : "hidden_act";
   config.activation = traits_of(config.architecture).activation();
   const std::string wanted = config.activation == Activation::kSilu ? "silu" : "gelu_pytorch_tanh";
   const std::string name = fields.text(key, wanted);
@@ -232,7 +233,8 @@ void read_activation(ModelConfig& config, JsonFields& fields) {
   }
 }
 
-void read_outer(ModelConfig& config, JsonFields& outer, JsonFields& fields, const Defaults& defaults) {
+void read_outer(ModelConfig& config, JsonFields& outer, JsonFields& fields,
+                const Defaults& defaults) {
   JsonFields& tying = fields.has("tie_word_embeddings") ? fields : outer;
   config.has_tied_embeddings = tying.flag("tie_word_embeddings", defaults.ties);
   JsonFields& packing = fields.has("quantization_config") ? fields : outer;

@@ -5,8 +5,8 @@
 
 #include <boost/json/value.hpp>
 #include <cmath>
-#include <functional>
 #include <cstdlib>
+#include <functional>
 
 #include "model/gguf_test_writer.h"
 #include "model/json_file.h"
@@ -21,7 +21,8 @@ using ::testing::HasSubstr;
 boost::json::object merged(std::string_view base, std::string_view changes) {
   boost::json::object object = parse_json_object(base, "base").value();
   const boost::json::object over = parse_json_object(changes, "changes").value();
-  for (const auto& member : over) object[member.key()] = member.value();
+  for (const auto& member : over)
+    object[member.key()] = member.value();
   return object;
 }
 
@@ -29,7 +30,8 @@ constexpr std::string_view kLlama = R"({"model_type":"llama","vocab_size":1000,"
   "intermediate_size":160,"num_hidden_layers":3,"num_attention_heads":4,"num_key_value_heads":2,
   "max_position_embeddings":512,"rms_norm_eps":1e-5,"rope_theta":500000.0})";
 
-constexpr std::string_view kGemma3 = R"({"model_type":"gemma3_text","hidden_size":64,"intermediate_size":96,
+constexpr std::string_view kGemma3 =
+    R"({"model_type":"gemma3_text","hidden_size":64,"intermediate_size":96,
   "num_hidden_layers":7,"sliding_window":48})";
 
 Result<ModelConfig> llama(std::string_view changes = "{}") {
@@ -142,10 +144,12 @@ TEST(ConfigJson, TwoKindsOfAttentionHaveRotationsOfTheirOwn) {
 
 TEST(ConfigJson, WindowsFollowListPatternOrArchitecture) {
   const Result<ModelConfig> listed = gemma3(
-      R"({"num_hidden_layers":3,"layer_types":["full_attention","sliding_attention","full_attention"]})");
+      R"({"num_hidden_layers":3,
+          "layer_types":["full_attention","sliding_attention","full_attention"]})");
   ASSERT_TRUE(listed) << listed.error().message;
   EXPECT_THAT(listed->layer_is_local, ElementsAre(0, 1, 0));
-  const Result<ModelConfig> pattern = gemma3(R"({"num_hidden_layers":4,"sliding_window_pattern":2})");
+  const Result<ModelConfig> pattern =
+      gemma3(R"({"num_hidden_layers":4,"sliding_window_pattern":2})");
   ASSERT_TRUE(pattern) << pattern.error().message;
   EXPECT_THAT(pattern->layer_is_local, ElementsAre(1, 0, 1, 0));
   const Result<ModelConfig> mistral = llama(R"({"model_type":"mistral","sliding_window":48})");
@@ -161,7 +165,8 @@ TEST(ConfigJson, Qwen2HasAWindowOnlyWhenItSaysSo) {
   const auto qwen2 = [](std::string_view changes) {
     boost::json::object json = merged(kLlama, R"({"model_type":"qwen2","sliding_window":512})");
     const boost::json::object over = parse_json_object(changes, "changes").value();
-    for (const auto& member : over) json[member.key()] = member.value();
+    for (const auto& member : over)
+      json[member.key()] = member.value();
     return config_from_json(json, "config.json");
   };
   const Result<ModelConfig> off = qwen2(R"({"use_sliding_window":false})");
@@ -213,7 +218,8 @@ TEST(ConfigJson, NamesWhatItRefuses) {
       {R"({"rope_scaling":{"type":"linear","factor":0}})", "rope_scaling.factor"},
       {R"({"rope_scaling":{"rope_type":"llama3","factor":8}})", "low_freq_factor"},
       {R"({"rope_scaling":{"rope_type":"llama3","factor":8,"low_freq_factor":4,"high_freq_factor":1,
-        "original_max_position_embeddings":64}})", "high_freq_factor"},
+        "original_max_position_embeddings":64}})",
+       "high_freq_factor"},
       {R"({"hidden_act":"relu"})", "hidden_act' is 'relu'"},
       {R"({"mlp_bias":true})", "mlp_bias"},
       {R"({"attention_bias":1})", "attention_bias"},
@@ -227,25 +233,30 @@ TEST(ConfigJson, NamesWhatItRefuses) {
     EXPECT_THAT(config.error().message, HasSubstr("config.json"));
     EXPECT_THAT(config.error().message, HasSubstr(std::string(detail)));
   }
-  EXPECT_THAT(gemma3(R"({"layer_types":["full_attention"]})").error().message, HasSubstr("layer_types"));
-  EXPECT_THAT(gemma3(R"({"layer_types":[1,2,3,4,5,6,7]})").error().message, HasSubstr("layer_types"));
-  EXPECT_THAT(gemma3(R"({"query_pre_attn_scalar":0})").error().message, HasSubstr("query_pre_attn"));
+  EXPECT_THAT(gemma3(R"({"layer_types":["full_attention"]})").error().message,
+              HasSubstr("layer_types"));
+  EXPECT_THAT(gemma3(R"({"layer_types":[1,2,3,4,5,6,7]})").error().message,
+              HasSubstr("layer_types"));
+  EXPECT_THAT(gemma3(R"({"query_pre_attn_scalar":0})").error().message,
+              HasSubstr("query_pre_attn"));
 }
 
 // --- GGUF ---------------------------------------------------------------------------------------
 
 using Change = std::function<void(GgufTestWriter&)>;
 
-// The configuration of a file with an architecture's keys and whatever `change` adds. Keys in `without` are left
-// out.
+// The configuration of a file with an architecture's keys and whatever `change` adds. Keys in
+// `without` are left out.
 Result<ModelConfig> gguf(std::string_view architecture, const Change& change,
                          std::string_view without = "") {
   GgufTestWriter writer;
   writer.text("general.architecture", architecture);
   const std::string prefix = std::string(architecture) + ".";
-  constexpr std::pair<const char*, uint32_t> kNumbers[] = {
-      {"context_length", 512},       {"block_count", 7},     {"embedding_length", 64},
-      {"feed_forward_length", 96},   {"attention.head_count", 4}};
+  constexpr std::pair<const char*, uint32_t> kNumbers[] = {{"context_length", 512},
+                                                           {"block_count", 7},
+                                                           {"embedding_length", 64},
+                                                           {"feed_forward_length", 96},
+                                                           {"attention.head_count", 4}};
   for (const auto& [key, value] : kNumbers) {
     if (key != without) writer.u32(prefix + key, value);
   }
@@ -311,7 +322,8 @@ TEST(ConfigGguf, TheLargestGemma3ScalesByTheWidthOfTheModel) {
   const Result<ModelConfig> config = gguf(
       "gemma3",
       [](GgufTestWriter& w) {
-        w.u32("gemma3.block_count", 62).u32("gemma3.attention.key_length", 32)
+        w.u32("gemma3.block_count", 62)
+            .u32("gemma3.attention.key_length", 32)
             .u32("gemma3.attention.value_length", 32);
       },
       "block_count");
@@ -355,9 +367,10 @@ TEST(ConfigGguf, NamesWhatItRefuses) {
     return config ? std::string("accepted") : config.error().message;
   };
   EXPECT_THAT(message("mamba", unchanged), HasSubstr("'mamba'"));
-  for (const char* key : {"context_length", "block_count", "embedding_length", "feed_forward_length",
-                          "attention.head_count"}) {
-    EXPECT_THAT(message("llama", unchanged, key), HasSubstr(fmt::format("'llama.{}' is missing", key)));
+  for (const char* key : {"context_length", "block_count", "embedding_length",
+                          "feed_forward_length", "attention.head_count"}) {
+    EXPECT_THAT(message("llama", unchanged, key),
+                HasSubstr(fmt::format("'llama.{}' is missing", key)));
     const auto with = [&](uint32_t value) {
       return message(
           "llama", [&](GgufTestWriter& w) { w.u32(fmt::format("llama.{}", key), value); }, key);

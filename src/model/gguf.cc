@@ -106,8 +106,8 @@ void for_each_element(const GgufValue& array, const Visit& visit) {
   }
 }
 
-// "NAME-00002-of-00003.gguf" for part 1 (counted from 0) of 3; nothing when `first` is not part 1 of `count`
-// by its name.
+// "NAME-00002-of-00003.gguf" for part 1 (counted from 0) of 3; nothing when `first` is not part 1
+// of `count` by its name.
 std::optional<std::filesystem::path> part_path(const std::filesystem::path& first, uint64_t part,
                                                uint64_t count) {
   const std::string name = first.filename().string();
@@ -121,19 +121,32 @@ std::optional<std::filesystem::path> part_path(const std::filesystem::path& firs
 
 std::string_view name_of(GgufType type) {
   switch (type) {
-    case GgufType::kU8: return "u8";
-    case GgufType::kI8: return "i8";
-    case GgufType::kU16: return "u16";
-    case GgufType::kI16: return "i16";
-    case GgufType::kU32: return "u32";
-    case GgufType::kI32: return "i32";
-    case GgufType::kF32: return "f32";
-    case GgufType::kBool: return "bool";
-    case GgufType::kString: return "string";
-    case GgufType::kArray: return "array";
-    case GgufType::kU64: return "u64";
-    case GgufType::kI64: return "i64";
-    case GgufType::kF64: return "f64";
+    case GgufType::kU8:
+      return "u8";
+    case GgufType::kI8:
+      return "i8";
+    case GgufType::kU16:
+      return "u16";
+    case GgufType::kI16:
+      return "i16";
+    case GgufType::kU32:
+      return "u32";
+    case GgufType::kI32:
+      return "i32";
+    case GgufType::kF32:
+      return "f32";
+    case GgufType::kBool:
+      return "bool";
+    case GgufType::kString:
+      return "string";
+    case GgufType::kArray:
+      return "array";
+    case GgufType::kU64:
+      return "u64";
+    case GgufType::kI64:
+      return "i64";
+    case GgufType::kF64:
+      return "f64";
   }
   return "unknown";
 }
@@ -174,9 +187,10 @@ Result<void> Gguf::add_siblings(const std::filesystem::path& first) {
   for (uint64_t part = 1; part < *count; ++part) {
     const std::optional<std::filesystem::path> path = part_path(first, part, *count);
     if (!path) {
-      return fail(Fault::kInvalid,
-                  "{}: key 'split.count' is {}, so the file's name must end with -00001-of-{:05}.gguf",
-                  label_, *count, *count);
+      return fail(
+          Fault::kInvalid,
+          "{}: key 'split.count' is {}, so the file's name must end with -00001-of-{:05}.gguf",
+          label_, *count, *count);
     }
     Result<MappedFile> mapped = MappedFile::open(*path);
     if (!mapped) return std::unexpected(mapped.error());
@@ -251,8 +265,8 @@ std::vector<GgufValue> Gguf::elements_of(const GgufValue& value) {
   return result;
 }
 
-#define INFERNO_GGUF_GETTERS(T)                                            \
-  template Result<T> Gguf::get<T>(std::string_view key) const;             \
+#define INFERNO_GGUF_GETTERS(T)                                                \
+  template Result<T> Gguf::get<T>(std::string_view key) const;                 \
   template Result<T> Gguf::get_or<T>(std::string_view key, T otherwise) const; \
   template Result<std::vector<T>> Gguf::array<T>(std::string_view key) const;
 INFERNO_GGUF_GETTERS(bool)

@@ -24,7 +24,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     sum += file->get<int32_t>(key).has_value() + file->array<float>(key).has_value();
   }
   (void)inferno::model::config_from_gguf(*file).has_value();
-  inferno::Result<inferno::token::Vocabulary> vocabulary = inferno::model::vocabulary_from_gguf(*file);
+  inferno::Result<inferno::token::Vocabulary> vocabulary =
+      inferno::model::vocabulary_from_gguf(*file);
   if (vocabulary) (void)inferno::token::Tokenizer::create(std::move(*vocabulary)).has_value();
   return sum == ~uint64_t{0} ? 1 : 0;
 }

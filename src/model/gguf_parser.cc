@@ -6,15 +6,18 @@
 
 namespace inferno::model {
 
-static_assert(std::endian::native == std::endian::little, "numbers are copied from the file as they are");
+static_assert(std::endian::native == std::endian::little,
+              "numbers are copied from the file as they are");
 
 namespace {
 
-constexpr uint64_t kMinKeyBytes = 8 + 1 + 4 + 1;     // length, one letter, type, the smallest value
-constexpr uint64_t kMinTensorBytes = 8 + 1 + 4 + 4 + 8;  // length, one letter, dimensions, type, offset
+constexpr uint64_t kMinKeyBytes = 8 + 1 + 4 + 1;  // length, one letter, type, the smallest value
+constexpr uint64_t kMinTensorBytes =
+    8 + 1 + 4 + 4 + 8;  // length, one letter, dimensions, type, offset
 constexpr uint64_t kNoLimit = std::numeric_limits<uint64_t>::max();
 
-// Text of a file as an error may show it: what is not printable ASCII becomes '?', long text is cut.
+// Text of a file as an error may show it: what is not printable ASCII becomes '?', long text is
+// cut.
 std::string shown(std::string_view text) {
   constexpr size_t kMaxShown = 80;
   std::string result;
@@ -31,17 +34,22 @@ uint64_t width_of(GgufType type) {
   switch (type) {
     case GgufType::kU8:
     case GgufType::kI8:
-    case GgufType::kBool: return 1;
+    case GgufType::kBool:
+      return 1;
     case GgufType::kU16:
-    case GgufType::kI16: return 2;
+    case GgufType::kI16:
+      return 2;
     case GgufType::kU32:
     case GgufType::kI32:
-    case GgufType::kF32: return 4;
+    case GgufType::kF32:
+      return 4;
     case GgufType::kU64:
     case GgufType::kI64:
-    case GgufType::kF64: return 8;
+    case GgufType::kF64:
+      return 8;
     case GgufType::kString:
-    case GgufType::kArray: return 0;
+    case GgufType::kArray:
+      return 0;
   }
   return 0;
 }
@@ -156,8 +164,9 @@ Result<GgufValue> GgufParser::array(std::string_view field, int depth) {
   const uint64_t width = width_of(result.element_type);
   const uint64_t least = width != 0 ? width : result.element_type == GgufType::kString ? 8 : 12;
   if (*count > remaining() / least) {
-    return fail(Fault::kCorrupt, "{}: {} claims {} elements of type {}, limit {} in the {} bytes left",
-                label_, shown(field), *count, name_of(result.element_type), remaining() / least,
+    return fail(Fault::kCorrupt,
+                "{}: {} claims {} elements of type {}, limit {} in the {} bytes left", label_,
+                shown(field), *count, name_of(result.element_type), remaining() / least,
                 remaining());
   }
   const uint64_t begin = position_;
@@ -195,8 +204,8 @@ Result<GgufParser::Counts> GgufParser::header() {
   const Result<uint64_t> keys = number<uint64_t>("key count");
   if (!keys) return std::unexpected(keys.error());
   if (*keys > remaining() / kMinKeyBytes) {
-    return fail(Fault::kCorrupt, "{}: key count is {}, limit {} in the {} bytes left", label_, *keys,
-                remaining() / kMinKeyBytes, remaining());
+    return fail(Fault::kCorrupt, "{}: key count is {}, limit {} in the {} bytes left", label_,
+                *keys, remaining() / kMinKeyBytes, remaining());
   }
   if (*tensors > remaining() / kMinTensorBytes) {
     return fail(Fault::kCorrupt, "{}: tensor count is {}, limit {} in the {} bytes left", label_,
@@ -225,10 +234,11 @@ Result<void> GgufParser::metadata(uint64_t count) {
     // At least 8, so that every element of a tensor is aligned in memory.
     if (value.type != GgufType::kU32 || value.bits < 8 || value.bits > kMaxGgufAlignment ||
         !std::has_single_bit(value.bits)) {
-      return fail(Fault::kCorrupt,
-                  "{}: key 'general.alignment' is {} of type {}, must be a power of two of type u32 "
-                  "from 8 to {}",
-                  label_, value.bits, name_of(value.type), kMaxGgufAlignment);
+      return fail(
+          Fault::kCorrupt,
+          "{}: key 'general.alignment' is {} of type {}, must be a power of two of type u32 "
+          "from 8 to {}",
+          label_, value.bits, name_of(value.type), kMaxGgufAlignment);
     }
     alignment_ = value.bits;
   }
@@ -244,7 +254,8 @@ Result<void> GgufParser::tensor_shape(Tensor& tensor) {
     return fail(Fault::kCorrupt, "{}: {} has {} dimensions, limit {}", label_, field, *dimensions,
                 kMaxGgufDimensions);
   }
-  constexpr uint64_t kMaxElements = std::numeric_limits<int64_t>::max() / 16;  // no type has wider elements
+  constexpr uint64_t kMaxElements =
+      std::numeric_limits<int64_t>::max() / 16;  // no type has wider elements
   uint64_t elements = 1;
   for (uint32_t i = 0; i < *dimensions; ++i) {
     const Result<uint64_t> length = number<uint64_t>(field);
@@ -300,8 +311,8 @@ Result<void> GgufParser::place_tensors(Gguf& file) {
     Tensor& tensor = placed.tensor;
     if (placed.offset > available || tensor.bytes > available - placed.offset) {
       return fail(Fault::kCorrupt,
-                  "{}: tensor '{}' has {} bytes at offset {}, limit {} bytes of tensor data", label_,
-                  tensor.name, tensor.bytes, placed.offset, available);
+                  "{}: tensor '{}' has {} bytes at offset {}, limit {} bytes of tensor data",
+                  label_, tensor.name, tensor.bytes, placed.offset, available);
     }
     tensor.data = bytes_.data() + begin + placed.offset;
     if (!file.tensor_index_.emplace(tensor.name, file.tensors_.size()).second) {
@@ -320,8 +331,8 @@ Result<uint64_t> GgufParser::split_field(std::string_view key) const {
   const bool is_unsigned = value.type == GgufType::kU8 || value.type == GgufType::kU16 ||
                            value.type == GgufType::kU32 || value.type == GgufType::kU64;
   if (!is_unsigned || value.bits > kMaxGgufParts) {
-    return fail(Fault::kCorrupt, "{}: key '{}' is {} of type {}, must be unsigned, limit {}", label_,
-                key, value.bits, name_of(value.type), kMaxGgufParts);
+    return fail(Fault::kCorrupt, "{}: key '{}' is {} of type {}, must be unsigned, limit {}",
+                label_, key, value.bits, name_of(value.type), kMaxGgufParts);
   }
   return value.bits;
 }
@@ -362,8 +373,9 @@ Result<void> GgufParser::read_sibling(Gguf& file, Place place) {
   const Result<Counts> counts = keys();
   if (!counts) return std::unexpected(counts.error());
   if (split_number_ != place.number || split_count_ != place.count) {
-    return fail(Fault::kCorrupt, "{}: keys 'split.no' and 'split.count' are {} and {}, must be {} and {}",
-                label_, split_number_, split_count_, place.number, place.count);
+    return fail(Fault::kCorrupt,
+                "{}: keys 'split.no' and 'split.count' are {} and {}, must be {} and {}", label_,
+                split_number_, split_count_, place.number, place.count);
   }
   return tensors(counts->tensors, file);
 }

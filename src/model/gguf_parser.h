@@ -27,7 +27,8 @@ class GgufParser {
   // Reads a whole model, or the first part of one: fills `file`.
   Result<void> read_first(Gguf& file);
 
-  // Reads a later part, whose split.no and split.count must be those of `place`: appends its tensors to `file`.
+  // Reads a later part, whose split.no and split.count must be those of `place`: appends its
+  // tensors to `file`.
   Result<void> read_sibling(Gguf& file, Place place);
 
   // split.no and split.count of the part just read; 0 and 0 when it has none.

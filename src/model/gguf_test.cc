@@ -17,7 +17,9 @@ using ::testing::HasSubstr;
 
 constexpr uint64_t kHuge = std::numeric_limits<uint64_t>::max();
 
-Result<Gguf> parse(const std::vector<uint8_t>& bytes) { return Gguf::parse(bytes, "file"); }
+Result<Gguf> parse(const std::vector<uint8_t>& bytes) {
+  return Gguf::parse(bytes, "file");
+}
 
 // A small file with a key of every type and two tensors.
 GgufTestWriter sample() {
@@ -141,13 +143,13 @@ TEST(Gguf, TensorsMayShareBytes) {
 TEST(Gguf, KnowsTheSizeOfEveryTensorType) {
   constexpr struct {
     uint32_t type, elements, bytes;
-  } kTypes[] = {{0, 1, 4},     {1, 1, 2},     {2, 32, 18},   {3, 32, 20},   {6, 32, 22},
-                {7, 32, 24},   {8, 32, 34},   {9, 32, 36},   {10, 256, 84}, {11, 256, 110},
+  } kTypes[] = {{0, 1, 4},      {1, 1, 2},      {2, 32, 18},    {3, 32, 20},    {6, 32, 22},
+                {7, 32, 24},    {8, 32, 34},    {9, 32, 36},    {10, 256, 84},  {11, 256, 110},
                 {12, 256, 144}, {13, 256, 176}, {14, 256, 210}, {15, 256, 292}, {16, 256, 66},
-                {17, 256, 74}, {18, 256, 98}, {19, 256, 50}, {20, 32, 18},  {21, 256, 110},
-                {22, 256, 82}, {23, 256, 136}, {24, 1, 1},   {25, 1, 2},    {26, 1, 4},
-                {27, 1, 8},    {28, 1, 8},    {29, 256, 56}, {30, 1, 2},    {34, 256, 54},
-                {35, 256, 66}, {39, 32, 17},  {40, 64, 36},  {41, 128, 18}, {42, 64, 18}};
+                {17, 256, 74},  {18, 256, 98},  {19, 256, 50},  {20, 32, 18},   {21, 256, 110},
+                {22, 256, 82},  {23, 256, 136}, {24, 1, 1},     {25, 1, 2},     {26, 1, 4},
+                {27, 1, 8},     {28, 1, 8},     {29, 256, 56},  {30, 1, 2},     {34, 256, 54},
+                {35, 256, 66},  {39, 32, 17},   {40, 64, 36},   {41, 128, 18},  {42, 64, 18}};
   for (const auto& row : kTypes) {
     SCOPED_TRACE(row.type);
     const auto write = [&](size_t data_bytes) {
@@ -197,7 +199,9 @@ struct Hostile {
   const char* detail;
 };
 
-void PrintTo(const Hostile& hostile, std::ostream* out) { *out << hostile.name; }
+void PrintTo(const Hostile& hostile, std::ostream* out) {
+  *out << hostile.name;
+}
 
 std::vector<uint8_t> header(uint32_t version, uint64_t tensors, uint64_t keys) {
   return ByteWriter().raw("GGUF").put(version).put(tensors).put(keys).bytes;
@@ -210,7 +214,8 @@ std::vector<uint8_t> value(GgufType element, uint64_t count, std::string_view pa
 std::vector<uint8_t> deep_array(int depth) {
   ByteWriter writer;
   writer.type(GgufType::kArray);
-  for (int i = 0; i < depth; ++i) writer.type(GgufType::kArray).put<uint64_t>(1);
+  for (int i = 0; i < depth; ++i)
+    writer.type(GgufType::kArray).put<uint64_t>(1);
   writer.type(GgufType::kU8).put<uint64_t>(0);
   return writer.bytes;
 }
@@ -232,7 +237,8 @@ const Hostile kHostile[] = {
     {"version 4", [] { return header(4, 0, 0); }, "version", "4"},
     {"big-endian", [] { return header(0x03000000, 0, 0); }, "version", "big-endian"},
     {"huge key count", [] { return header(3, 0, kHuge); }, "key count", "18446744073709551615"},
-    {"huge tensor count", [] { return header(3, kHuge, 0); }, "tensor count", "18446744073709551615"},
+    {"huge tensor count", [] { return header(3, kHuge, 0); }, "tensor count",
+     "18446744073709551615"},
     {"one key too many", [] { return header(3, 0, 1); }, "key count", "limit 0"},
     {"both counts huge", [] { return header(3, kHuge / 2, kHuge / 2); }, "count", "limit"},
     {"key count above the keys",
@@ -257,24 +263,42 @@ const Hostile kHostile[] = {
      },
      "tensor", ""},
     {"huge key length",
-     [] { return ByteWriter().raw("GGUF").put(3u).put<uint64_t>(0).put<uint64_t>(1).put(kHuge)
-                     .raw(std::string(64, 'k')).bytes; },
+     [] {
+       return ByteWriter()
+           .raw("GGUF")
+           .put(3u)
+           .put<uint64_t>(0)
+           .put<uint64_t>(1)
+           .put(kHuge)
+           .raw(std::string(64, 'k'))
+           .bytes;
+     },
      "key 0", "limit 65535"},
     {"key longer than the file",
-     [] { return ByteWriter().raw("GGUF").put(3u).put<uint64_t>(0).put<uint64_t>(1)
-                     .put<uint64_t>(1000).raw("kkkkkkkkkkkkkkkk").bytes; },
+     [] {
+       return ByteWriter()
+           .raw("GGUF")
+           .put(3u)
+           .put<uint64_t>(0)
+           .put<uint64_t>(1)
+           .put<uint64_t>(1000)
+           .raw("kkkkkkkkkkkkkkkk")
+           .bytes;
+     },
      "key 0", "1000"},
     {"empty key", [] { return GgufTestWriter().u32("", 1).finish(); }, "key 0", "empty"},
-    {"key that is not UTF-8", [] { return GgufTestWriter().u32("a\xFF", 1).finish(); }, "key 0", "UTF-8"},
-    {"key with an overlong character",
-     [] { return GgufTestWriter().u32("a\xC0\xAF", 1).finish(); }, "key 0", "UTF-8"},
-    {"key with a surrogate",
-     [] { return GgufTestWriter().u32("a\xED\xA0\x80", 1).finish(); }, "key 0", "UTF-8"},
-    {"key cut inside a character",
-     [] { return GgufTestWriter().u32("a\xE2\x96", 1).finish(); }, "key 0", "UTF-8"},
+    {"key that is not UTF-8", [] { return GgufTestWriter().u32("a\xFF", 1).finish(); }, "key 0",
+     "UTF-8"},
+    {"key with an overlong character", [] { return GgufTestWriter().u32("a\xC0\xAF", 1).finish(); },
+     "key 0", "UTF-8"},
+    {"key with a surrogate", [] { return GgufTestWriter().u32("a\xED\xA0\x80", 1).finish(); },
+     "key 0", "UTF-8"},
+    {"key cut inside a character", [] { return GgufTestWriter().u32("a\xE2\x96", 1).finish(); },
+     "key 0", "UTF-8"},
     {"key with a zero byte",
      [] { return GgufTestWriter().u32(std::string_view("a\0b", 3), 1).finish(); }, "key 0", "zero"},
-    {"key twice", [] { return GgufTestWriter().u32("a", 1).u32("a", 2).finish(); }, "key 'a'", "twice"},
+    {"key twice", [] { return GgufTestWriter().u32("a", 1).u32("a", 2).finish(); }, "key 'a'",
+     "twice"},
     {"value type 13",
      [] { return GgufTestWriter().number("a", static_cast<GgufType>(13), uint64_t{0}).finish(); },
      "key 'a'", "13"},
@@ -286,14 +310,18 @@ const Hostile kHostile[] = {
      [] { return GgufTestWriter().numbers<uint8_t>("a", GgufType::kBool, {0, 7}).finish(); },
      "key 'a'", "bool"},
     {"huge string",
-     [] { return GgufTestWriter()
-              .bytes("a", ByteWriter().type(GgufType::kString).put(kHuge).raw("abc").bytes)
-              .finish(); },
+     [] {
+       return GgufTestWriter()
+           .bytes("a", ByteWriter().type(GgufType::kString).put(kHuge).raw("abc").bytes)
+           .finish();
+     },
      "key 'a'", "18446744073709551615"},
     {"string to just past the end",
-     [] { return GgufTestWriter()
-              .bytes("a", ByteWriter().type(GgufType::kString).put<uint64_t>(100).raw("abc").bytes)
-              .finish(); },
+     [] {
+       return GgufTestWriter()
+           .bytes("a", ByteWriter().type(GgufType::kString).put<uint64_t>(100).raw("abc").bytes)
+           .finish();
+     },
      "key 'a'", "100"},
     {"array of an unknown type",
      [] { return GgufTestWriter().bytes("a", value(static_cast<GgufType>(77), 0)).finish(); },
@@ -305,20 +333,23 @@ const Hostile kHostile[] = {
      [] { return GgufTestWriter().bytes("a", value(GgufType::kU64, (kHuge / 8) + 2)).finish(); },
      "key 'a'", "elements"},
     {"huge array of strings",
-     [] { return GgufTestWriter().bytes("a", value(GgufType::kString, kHuge)).finish(); }, "key 'a'",
-     "elements"},
+     [] { return GgufTestWriter().bytes("a", value(GgufType::kString, kHuge)).finish(); },
+     "key 'a'", "elements"},
     {"huge array of arrays",
      [] { return GgufTestWriter().bytes("a", value(GgufType::kArray, kHuge)).finish(); }, "key 'a'",
      "elements"},
     {"array of strings that runs out",
-     [] { return GgufTestWriter()
-              .bytes("a", value(GgufType::kString, 2,
-                                std::string_view("\1\0\0\0\0\0\0\0x\377\377\0\0\0\0\0\0", 17)))
-              .finish(); },
+     [] {
+       return GgufTestWriter()
+           .bytes("a", value(GgufType::kString, 2,
+                             std::string_view("\1\0\0\0\0\0\0\0x\377\377\0\0\0\0\0\0", 17)))
+           .finish();
+     },
      "key 'a'", "65535"},
-    {"arrays 5 deep", [] { return GgufTestWriter().bytes("a", deep_array(4)).finish(); }, "key 'a'", "deep"},
-    {"arrays 100000 deep",
-     [] { return GgufTestWriter().bytes("a", deep_array(100'000)).finish(); }, "key 'a'", "deep"},
+    {"arrays 5 deep", [] { return GgufTestWriter().bytes("a", deep_array(4)).finish(); }, "key 'a'",
+     "deep"},
+    {"arrays 100000 deep", [] { return GgufTestWriter().bytes("a", deep_array(100'000)).finish(); },
+     "key 'a'", "deep"},
     {"alignment 0", [] { return with_alignment(0); }, "general.alignment", "0"},
     {"alignment 1", [] { return with_alignment(1); }, "general.alignment", "1"},
     {"alignment 24", [] { return with_alignment(24); }, "general.alignment", "24"},
@@ -328,42 +359,60 @@ const Hostile kHostile[] = {
      "string"},
     {"no name", [] { return GgufTestWriter().tensor("", {4}).finish(); }, "tensor 0", "empty"},
     {"long tensor name",
-     [] { return GgufTestWriter().tensor(std::string(257, 'n'), {4}).finish(); }, "tensor 0", "limit 256"},
-    {"tensor name that is not UTF-8",
-     [] { return GgufTestWriter().tensor("\x80", {4}).finish(); }, "tensor 0", "UTF-8"},
+     [] { return GgufTestWriter().tensor(std::string(257, 'n'), {4}).finish(); }, "tensor 0",
+     "limit 256"},
+    {"tensor name that is not UTF-8", [] { return GgufTestWriter().tensor("\x80", {4}).finish(); },
+     "tensor 0", "UTF-8"},
     {"tensor twice",
      [] { return GgufTestWriter().tensor("weight", {4}).tensor("weight", {4}).finish(); },
      "tensor 'weight'", "twice"},
-    {"5 dimensions", [] { return with_tensor({1, 1, 1, 1, 1}, 0, 0); }, "tensor 'weight'", "limit 4"},
+    {"5 dimensions", [] { return with_tensor({1, 1, 1, 1, 1}, 0, 0); }, "tensor 'weight'",
+     "limit 4"},
     {"4 billion dimensions",
-     [] { return ByteWriter().raw("GGUF").put(3u).put<uint64_t>(1).put<uint64_t>(0)
-              .string("weight").put(~0u).put(uint64_t{1}).put(uint64_t{1}).bytes; },
+     [] {
+       return ByteWriter()
+           .raw("GGUF")
+           .put(3u)
+           .put<uint64_t>(1)
+           .put<uint64_t>(0)
+           .string("weight")
+           .put(~0u)
+           .put(uint64_t{1})
+           .put(uint64_t{1})
+           .bytes;
+     },
      "tensor 'weight'", "4294967295"},
     {"a single number past the end",
      [] { return GgufTestWriter().tensor_info("weight", {}, 0, 0).finish(); }, "tensor 'weight'",
      "limit 0"},
-    {"a dimension of length 0", [] { return with_tensor({4, 0}, 0, 0); }, "tensor 'weight'", "dimension 1"},
+    {"a dimension of length 0", [] { return with_tensor({4, 0}, 0, 0); }, "tensor 'weight'",
+     "dimension 1"},
     {"a dimension of length 2^63", [] { return with_tensor({uint64_t{1} << 63}, 0, 0); },
      "tensor 'weight'", "9223372036854775808"},
-    {"a product of 2^64", [] { return with_tensor({1u << 31, 1u << 31, 4}, 0, 0); }, "tensor 'weight'",
-     "dimension"},
+    {"a product of 2^64", [] { return with_tensor({1u << 31, 1u << 31, 4}, 0, 0); },
+     "tensor 'weight'", "dimension"},
     {"a product that overflows to 4",
      [] { return with_tensor({(uint64_t{1} << 32) + 1, (uint64_t{1} << 32) - 1, 2, 2}, 0, 0); },
      "tensor 'weight'", "dimension"},
-    {"bytes that overflow", [] { return with_tensor({uint64_t{1} << 62}, 0, 0); }, "tensor 'weight'",
-     "dimension 0"},
+    {"bytes that overflow", [] { return with_tensor({uint64_t{1} << 62}, 0, 0); },
+     "tensor 'weight'", "dimension 0"},
     {"a removed type", [] { return with_tensor({32}, 4, 0); }, "tensor 'weight'", "type 4"},
     {"an unknown type", [] { return with_tensor({32}, 1000, 0); }, "tensor 'weight'", "type 1000"},
-    {"a row that is not whole blocks", [] { return with_tensor({33}, 2, 0); }, "tensor 'weight'", "33"},
-    {"whole blocks only over all rows", [] { return with_tensor({128, 2}, 12, 0); }, "tensor 'weight'",
-     "128"},
-    {"an offset that is not aligned", [] { return with_tensor({4}, 0, 8); }, "tensor 'weight'", "offset 8"},
+    {"a row that is not whole blocks", [] { return with_tensor({33}, 2, 0); }, "tensor 'weight'",
+     "33"},
+    {"whole blocks only over all rows", [] { return with_tensor({128, 2}, 12, 0); },
+     "tensor 'weight'", "128"},
+    {"an offset that is not aligned", [] { return with_tensor({4}, 0, 8); }, "tensor 'weight'",
+     "offset 8"},
     {"an offset past the end", [] { return with_tensor({4}, 0, 8192); }, "tensor 'weight'", "8192"},
     {"an offset of 2^64 - 32", [] { return with_tensor({4}, 0, kHuge - 31); }, "tensor 'weight'",
      "18446744073709551584"},
-    {"an end just past the end", [] { return with_tensor({1025}, 0, 0); }, "tensor 'weight'", "4100"},
+    {"an end just past the end", [] { return with_tensor({1025}, 0, 0); }, "tensor 'weight'",
+     "4100"},
     {"a split part of too many",
-     [] { return GgufTestWriter().number<uint16_t>("split.count", GgufType::kU16, 65535).finish(); },
+     [] {
+       return GgufTestWriter().number<uint16_t>("split.count", GgufType::kU16, 65535).finish();
+     },
      "split.count", "limit 1024"},
     {"a split number that is a string",
      [] { return GgufTestWriter().text("split.no", "x").finish(); }, "split.no", "string"},
@@ -421,12 +470,11 @@ TEST(GgufSplit, WrongSiblingsAreRefused) {
   EXPECT_THAT(Gguf::open(first).error().message, HasSubstr("split.count"));
   folder.write("m-00002-of-00002.gguf", part(1, 2).tensor("extra", {1}).finish());
   EXPECT_THAT(Gguf::open(first).error().message, HasSubstr("split.tensors.count"));
-  folder.write("m-00002-of-00002.gguf",
-               GgufTestWriter()
-                   .number<uint16_t>("split.no", GgufType::kU16, 1)
-                   .number<uint16_t>("split.count", GgufType::kU16, 2)
-                   .tensor("tensor 0", {1})
-                   .finish());
+  folder.write("m-00002-of-00002.gguf", GgufTestWriter()
+                                            .number<uint16_t>("split.no", GgufType::kU16, 1)
+                                            .number<uint16_t>("split.count", GgufType::kU16, 2)
+                                            .tensor("tensor 0", {1})
+                                            .finish());
   EXPECT_THAT(Gguf::open(first).error().message, HasSubstr("twice"));
   folder.write("m-00002-of-00002.gguf", part(1, 2).finish());
   EXPECT_THAT(Gguf::open(second).error().message, HasSubstr("first part"));
@@ -462,7 +510,8 @@ TEST(GgufRealFiles, AllBytesOfThe24QuantizedFilesBelongToTensors) {
     const Result<Gguf> file = Gguf::open(entry.path());
     ASSERT_TRUE(file) << file.error().message;
     const uint8_t* end = nullptr;
-    for (const Tensor& tensor : file->tensors()) end = std::max(end, tensor.data + tensor.bytes);
+    for (const Tensor& tensor : file->tensors())
+      end = std::max(end, tensor.data + tensor.bytes);
     const std::span<const uint8_t> bytes = file->parts()[0].bytes();
     EXPECT_LT(bytes.data() + bytes.size() - end, 32);
   }

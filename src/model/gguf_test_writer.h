@@ -63,13 +63,15 @@ class GgufTestWriter {
   }
   GgufTestWriter& texts(std::string_view key, const std::vector<std::string>& values) {
     keys_.string(key).type(GgufType::kArray).type(GgufType::kString).put<uint64_t>(values.size());
-    for (const std::string& value : values) keys_.string(value);
+    for (const std::string& value : values)
+      keys_.string(value);
     return counted_key();
   }
   template <typename T>
   GgufTestWriter& numbers(std::string_view key, GgufType type, const std::vector<T>& values) {
     keys_.string(key).type(GgufType::kArray).type(type).template put<uint64_t>(values.size());
-    for (const T& value : values) keys_.put(value);
+    for (const T& value : values)
+      keys_.put(value);
     return counted_key();
   }
   // A key whose value, its type first, is these bytes.
@@ -79,20 +81,24 @@ class GgufTestWriter {
     return counted_key();
   }
 
-  // A tensor of float32 whose lengths are innermost first, as in the file; its bytes are counted up.
+  // A tensor of float32 whose lengths are innermost first, as in the file; its bytes are counted
+  // up.
   GgufTestWriter& tensor(std::string_view name, const std::vector<uint64_t>& lengths) {
     uint64_t elements = 1;
-    for (const uint64_t length : lengths) elements *= length;
+    for (const uint64_t length : lengths)
+      elements *= length;
     pad(data_, alignment);
     tensor_info(name, lengths, 0, data_.bytes.size());
-    for (uint64_t i = 0; i < elements; ++i) data_.put(static_cast<float>(i));
+    for (uint64_t i = 0; i < elements; ++i)
+      data_.put(static_cast<float>(i));
     return *this;
   }
   // A tensor entry alone, true or not.
   GgufTestWriter& tensor_info(std::string_view name, const std::vector<uint64_t>& lengths,
                               uint32_t type, uint64_t offset) {
     tensors_.string(name).put(static_cast<uint32_t>(lengths.size()));
-    for (const uint64_t length : lengths) tensors_.put(length);
+    for (const uint64_t length : lengths)
+      tensors_.put(length);
     tensors_.put(type).put(offset);
     ++tensor_count_;
     return *this;
@@ -116,7 +122,8 @@ class GgufTestWriter {
 
  private:
   static void pad(ByteWriter& writer, uint64_t alignment) {
-    while (writer.bytes.size() % alignment != 0) writer.bytes.push_back(0);
+    while (writer.bytes.size() % alignment != 0)
+      writer.bytes.push_back(0);
   }
   GgufTestWriter& counted_key() {
     ++key_count_;
@@ -146,7 +153,8 @@ class TemporaryFolder {
   }
   std::filesystem::path write(const std::string& name, std::string_view text) const {
     const std::filesystem::path path = path_ / name;
-    std::ofstream(path, std::ios::binary).write(text.data(), static_cast<std::streamsize>(text.size()));
+    std::ofstream(path, std::ios::binary)
+        .write(text.data(), static_cast<std::streamsize>(text.size()));
     return path;
   }
 

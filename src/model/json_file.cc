@@ -19,8 +19,8 @@ Result<json::object> parse_json_object(std::string_view text, std::string_view l
   const size_t consumed = parser.write(text.data(), text.size(), error);
   if (!error) parser.finish(error);
   if (error) {
-    return fail(Fault::kCorrupt, "{}: is not JSON near byte {} of {}: {}", label, consumed, text.size(),
-                error.message());
+    return fail(Fault::kCorrupt, "{}: is not JSON near byte {} of {}: {}", label, consumed,
+                text.size(), error.message());
   }
   json::value value = parser.release();
   if (!value.is_object()) return fail(Fault::kCorrupt, "{}: must be a JSON object", label);

@@ -1,4 +1,5 @@
-// JSON files of a model folder, read with limits: config.json, tokenizer.json, the safetensors header and index.
+// JSON files of a model folder, read with limits: config.json, tokenizer.json, the safetensors
+// header and index.
 #pragma once
 
 #include <boost/json/object.hpp>
@@ -10,14 +11,15 @@
 
 namespace inferno::model {
 
-// tokenizer.json of a vocabulary of 256k tokens takes 33 MB; no file of a folder should need more than this.
+// tokenizer.json of a vocabulary of 256k tokens takes 33 MB; no file of a folder should need more
+// than this.
 inline constexpr size_t kMaxJsonFileBytes = 256u << 20;
 
 // Depth of arrays in objects in arrays; chat and tokenizer files need about 8.
 inline constexpr size_t kMaxJsonDepth = 32;
 
-// An object in JSON text. kCorrupt, with the label and the place, when the text is not JSON (UTF-8, within
-// kMaxJsonDepth) or not an object. Of a key that occurs twice the last counts.
+// An object in JSON text. kCorrupt, with the label and the place, when the text is not JSON (UTF-8,
+// within kMaxJsonDepth) or not an object. Of a key that occurs twice the last counts.
 Result<boost::json::object> parse_json_object(std::string_view text, std::string_view label);
 
 // The object in a file of at most kMaxJsonFileBytes. kNotFound when there is no file.

@@ -29,8 +29,9 @@ TEST(JsonFile, AnAbsentFileIsNotFound) {
 }
 
 TEST(JsonFile, RefusesWhatIsNotAnObject) {
-  for (const char* text : {"", "  ", "[]", "1", "null", "{", "{}}", "{\"a\":1,}", "{'a':1}", "\"\xFF\"",
-                           "{\"a\":\"\xED\xA0\x80\"}", "{} {}", "{\"a\":01}", "{\"a\":nan}"}) {
+  for (const char* text :
+       {"", "  ", "[]", "1", "null", "{", "{}}", "{\"a\":1,}", "{'a':1}", "\"\xFF\"",
+        "{\"a\":\"\xED\xA0\x80\"}", "{} {}", "{\"a\":01}", "{\"a\":nan}"}) {
     SCOPED_TRACE(text);
     const auto object = parse_json_object(text, "label");
     ASSERT_FALSE(object);

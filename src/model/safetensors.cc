@@ -92,8 +92,9 @@ Result<void> read_shape(SafetensorsEntry& entry, const json::object& fields,
   const json::value* value = fields.if_contains("shape");
   const json::array* lengths = value == nullptr ? nullptr : value->if_array();
   if (lengths == nullptr || lengths->size() > kMaxSafetensorsDimensions) {
-    return fail(Fault::kCorrupt, "{}: tensor '{}': field 'shape' must be an array, limit {} entries",
-                context.label, entry.name, kMaxSafetensorsDimensions);
+    return fail(Fault::kCorrupt,
+                "{}: tensor '{}': field 'shape' must be an array, limit {} entries", context.label,
+                entry.name, kMaxSafetensorsDimensions);
   }
   constexpr uint64_t kMaxElements = std::numeric_limits<int64_t>::max() / 8;  // the widest dtype
   uint64_t elements = 1;  // of the lengths that are not zero
@@ -131,8 +132,9 @@ Result<Extent> read_extent(const SafetensorsEntry& entry, const json::object& fi
   }
   if (*end - *begin != entry.bytes) {
     return fail(Fault::kCorrupt,
-                "{}: tensor '{}': field 'data_offsets' spans {} bytes, {} of {} take {}", context.label,
-                entry.name, *end - *begin, shape_text(entry.shape), name_of(entry.type), entry.bytes);
+                "{}: tensor '{}': field 'data_offsets' spans {} bytes, {} of {} take {}",
+                context.label, entry.name, *end - *begin, shape_text(entry.shape),
+                name_of(entry.type), entry.bytes);
   }
   return Extent{*begin, *end};
 }
@@ -146,16 +148,17 @@ Result<void> check_cover(std::vector<std::pair<Extent, SafetensorsEntry>>& place
   uint64_t covered = 0;
   for (const auto& [extent, entry] : placed) {
     if (extent.begin != covered) {
-      return fail(Fault::kCorrupt,
-                  "{}: tensor '{}': field 'data_offsets' begins at {}, must be {}: tensors may neither "
-                  "overlap nor leave a hole",
-                  context.label, entry.name, extent.begin, covered);
+      return fail(
+          Fault::kCorrupt,
+          "{}: tensor '{}': field 'data_offsets' begins at {}, must be {}: tensors may neither "
+          "overlap nor leave a hole",
+          context.label, entry.name, extent.begin, covered);
     }
     covered = extent.end;
   }
   if (covered != context.data_bytes) {
-    return fail(Fault::kCorrupt, "{}: tensors cover {} bytes of data, the file has {}", context.label,
-                covered, context.data_bytes);
+    return fail(Fault::kCorrupt, "{}: tensors cover {} bytes of data, the file has {}",
+                context.label, covered, context.data_bytes);
   }
   return {};
 }
@@ -168,9 +171,13 @@ bool is_plain_name(std::string_view name) {
 
 }  // namespace
 
-std::string_view name_of(SafetensorsType type) { return row_of(type).name; }
+std::string_view name_of(SafetensorsType type) {
+  return row_of(type).name;
+}
 
-std::optional<TensorType> tensor_type_of(SafetensorsType type) { return row_of(type).tensor_type; }
+std::optional<TensorType> tensor_type_of(SafetensorsType type) {
+  return row_of(type).tensor_type;
+}
 
 Result<void> Safetensors::add(std::span<const uint8_t> bytes, std::string_view label) {
   uint64_t header_bytes = 0;
@@ -239,9 +246,10 @@ Result<void> Safetensors::add_indexed(const std::filesystem::path& index) {
   for (const auto& member : *map) {
     const json::string* name = member.value().if_string();
     if (name == nullptr || name->empty() || !is_plain_name(*name)) {
-      return fail(Fault::kCorrupt,
-                  "{}: field 'weight_map': tensor '{}' must lie in a file of this folder, NAME.safetensors",
-                  index.string(), std::string_view(member.key()));
+      return fail(
+          Fault::kCorrupt,
+          "{}: field 'weight_map': tensor '{}' must lie in a file of this folder, NAME.safetensors",
+          index.string(), std::string_view(member.key()));
     }
     end_of_shard.emplace(std::string_view(*name), 0);
   }
@@ -262,8 +270,8 @@ Result<void> Safetensors::add_indexed(const std::filesystem::path& index) {
                           found->second >= begin_of_shard.find(shard)->second &&
                           found->second < end_of_shard.find(shard)->second;
     if (!is_there) {
-      return fail(Fault::kCorrupt, "{}: field 'weight_map': tensor '{}' is not in {}", index.string(),
-                  std::string_view(member.key()), shard);
+      return fail(Fault::kCorrupt, "{}: field 'weight_map': tensor '{}' is not in {}",
+                  index.string(), std::string_view(member.key()), shard);
     }
   }
   return {};
@@ -317,7 +325,10 @@ Result<Tensor> Safetensors::tensor(const SafetensorsEntry& entry) const {
     return fail(Fault::kInvalid, "{}: tensor '{}' has dtype {}, which weights cannot have", label_,
                 entry.name, name_of(entry.type));
   }
-  return Tensor{.name = entry.name, .type = *type, .shape = entry.shape, .data = entry.data,
+  return Tensor{.name = entry.name,
+                .type = *type,
+                .shape = entry.shape,
+                .data = entry.data,
                 .bytes = entry.bytes};
 }
 

@@ -1,11 +1,14 @@
-// Reader of safetensors weights: one file, or a folder with one file or with shards and their index.
+// Reader of safetensors weights: one file, or a folder with one file or with shards and their
+// index.
 //
-//   header length u64 | header: JSON object, name -> {"dtype", "shape", "data_offsets": [begin, end]} | bytes
+//   header length u64 | header: a JSON object | tensor bytes
+//   header: {name: {"dtype": "BF16", "shape": [611, 64], "data_offsets": [begin, end]}, ...}
 //
 // Source: https://github.com/huggingface/safetensors, "Format".
 //
-// The file is not trusted: after open() or parse() every tensor lies inside its file, its size is what shape and
-// dtype make, and the tensors of a file cover its bytes without overlap or hole, as the format asks.
+// The file is not trusted: after open() or parse() every tensor lies inside its file, its size is
+// what shape and dtype make, and the tensors of a file cover its bytes without overlap or hole, as
+// the format asks.
 // Threads: immutable once open.
 // Cost:    O(header); tensors stay in the mapping.
 #pragma once
@@ -26,7 +29,21 @@
 namespace inferno::model {
 
 enum class SafetensorsType : uint8_t {
-  kF64, kF32, kF16, kBF16, kF8E4M3, kF8E5M2, kI64, kI32, kI16, kI8, kU64, kU32, kU16, kU8, kBool,
+  kF64,
+  kF32,
+  kF16,
+  kBF16,
+  kF8E4M3,
+  kF8E5M2,
+  kI64,
+  kI32,
+  kI16,
+  kI8,
+  kU64,
+  kU32,
+  kU16,
+  kU8,
+  kBool,
 };
 
 // "BF16", "F8_E4M3": the dtype as headers spell it.
@@ -50,12 +67,14 @@ inline constexpr size_t kMaxSafetensorsShards = 1024;
 
 class Safetensors {
  public:
-  // Opens NAME.safetensors, or a folder: model.safetensors, else the shards that model.safetensors.index.json
-  // names, else the only *.safetensors there is. kNotFound when there is none of these; kCorrupt with file,
-  // field, value and limit when bytes are not what they claim.
+  // Opens NAME.safetensors, or a folder: model.safetensors, else the shards that
+  // model.safetensors.index.json names, else the only *.safetensors there is. kNotFound when there
+  // is none of these; kCorrupt with file, field, value and limit when bytes are not what they
+  // claim.
   static Result<Safetensors> open(const std::filesystem::path& path);
 
-  // Reads a file that is in memory already. `bytes` must outlive the result; `label` names them in errors.
+  // Reads a file that is in memory already. `bytes` must outlive the result; `label` names them in
+  // errors.
   static Result<Safetensors> parse(std::span<const uint8_t> bytes, std::string_view label);
 
   // Entries of all shards, by shard and then by place in the file.

@@ -1,4 +1,5 @@
-// Any bytes as a safetensors file and as a config.json: the readers answer with a value or an error.
+// Any bytes as a safetensors file and as a config.json: the readers answer with a value or an
+// error.
 #include <boost/json/object.hpp>
 #include <cstddef>
 #include <cstdint>

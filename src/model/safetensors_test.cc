@@ -16,7 +16,8 @@ using ::testing::HasSubstr;
 std::vector<uint8_t> file_of(std::string_view header, size_t data_bytes) {
   ByteWriter writer;
   writer.put<uint64_t>(header.size()).raw(header);
-  for (size_t i = 0; i < data_bytes; ++i) writer.put(static_cast<uint8_t>(i));
+  for (size_t i = 0; i < data_bytes; ++i)
+    writer.put(static_cast<uint8_t>(i));
   return writer.bytes;
 }
 
@@ -59,9 +60,9 @@ TEST(Safetensors, EightBitFloatsHaveNoTensorType) {
 
 TEST(Safetensors, KnowsTheWidthOfEveryDtype) {
   constexpr std::pair<std::string_view, int> kWidths[] = {
-      {"F64", 8}, {"F32", 4}, {"F16", 2}, {"BF16", 2}, {"F8_E4M3", 1}, {"F8_E5M2", 1},
-      {"I64", 8}, {"I32", 4}, {"I16", 2}, {"I8", 1},   {"U64", 8},     {"U32", 4},
-      {"U16", 2}, {"U8", 1},  {"BOOL", 1}};
+      {"F64", 8},     {"F32", 4}, {"F16", 2}, {"BF16", 2}, {"F8_E4M3", 1},
+      {"F8_E5M2", 1}, {"I64", 8}, {"I32", 4}, {"I16", 2},  {"I8", 1},
+      {"U64", 8},     {"U32", 4}, {"U16", 2}, {"U8", 1},   {"BOOL", 1}};
   for (const auto& [dtype, width] : kWidths) {
     const std::string header = fmt::format(
         R"({{"t":{{"dtype":"{}","shape":[5],"data_offsets":[0,{}]}}}})", dtype, 5 * width);
@@ -86,15 +87,19 @@ struct Hostile {
   const char* detail;
 };
 
-void PrintTo(const Hostile& hostile, std::ostream* out) { *out << hostile.name; }
+void PrintTo(const Hostile& hostile, std::ostream* out) {
+  *out << hostile.name;
+}
 
 std::string tensor(std::string_view dtype, std::string_view shape, std::string_view offsets) {
-  return fmt::format(R"({{"t":{{"dtype":{},"shape":{},"data_offsets":{}}}}})", dtype, shape, offsets);
+  return fmt::format(R"({{"t":{{"dtype":{},"shape":{},"data_offsets":{}}}}})", dtype, shape,
+                     offsets);
 }
 
 std::string two(std::string_view first, std::string_view second) {
   return fmt::format(
-      R"({{"t":{{"dtype":"U8","shape":[4],"data_offsets":{}}},"u":{{"dtype":"U8","shape":[4],"data_offsets":{}}}}})",
+      R"({{"t":{{"dtype":"U8","shape":[4],"data_offsets":{}}},
+           "u":{{"dtype":"U8","shape":[4],"data_offsets":{}}}}})",
       first, second);
 }
 
@@ -104,7 +109,8 @@ const Hostile kHostile[] = {
     {"white space first", " {}", 0, "begin"},
     {"not JSON", "{\"t\":", 0, "JSON"},
     {"text behind the object", "{} x", 0, "JSON"},
-    {"deep arrays", "{\"t\":" + std::string(100'000, '[') + std::string(100'000, ']') + "}", 0, "JSON"},
+    {"deep arrays", "{\"t\":" + std::string(100'000, '[') + std::string(100'000, ']') + "}", 0,
+     "JSON"},
     {"bad UTF-8", "{\"\xFF\":{}}", 0, "JSON"},
     {"entry that is a number", R"({"t":1})", 0, "'t'"},
     {"entry without fields", R"({"t":{}})", 0, "dtype"},
@@ -115,14 +121,16 @@ const Hostile kHostile[] = {
     {"fractional length", tensor("\"U8\"", "[4.5]", "[0,4]"), 4, "shape"},
     {"length as text", tensor("\"U8\"", "[\"4\"]", "[0,4]"), 4, "shape"},
     {"shape that overflows", tensor("\"U8\"", "[4294967296,4294967296,4]", "[0,4]"), 4, "shape"},
-    {"shape that overflows behind a zero", tensor("\"U8\"", "[0,4294967296,4294967296]", "[0,0]"), 0, "shape"},
+    {"shape that overflows behind a zero", tensor("\"U8\"", "[0,4294967296,4294967296]", "[0,0]"),
+     0, "shape"},
     {"nine dimensions", tensor("\"U8\"", "[1,1,1,1,1,1,1,1,4]", "[0,4]"), 4, "limit 8"},
     {"offsets missing", R"({"t":{"dtype":"U8","shape":[4]}})", 4, "data_offsets"},
     {"three offsets", tensor("\"U8\"", "[4]", "[0,4,4]"), 4, "data_offsets"},
     {"offsets backwards", tensor("\"U8\"", "[0]", "[4,0]"), 4, "data_offsets"},
     {"negative offset", tensor("\"U8\"", "[4]", "[-4,0]"), 4, "data_offsets"},
     {"offset past the end", tensor("\"U8\"", "[8]", "[0,8]"), 4, "limit 4"},
-    {"offset of 2^64 - 1", tensor("\"U8\"", "[4]", "[18446744073709551612,18446744073709551615]"), 4, "limit"},
+    {"offset of 2^64 - 1", tensor("\"U8\"", "[4]", "[18446744073709551612,18446744073709551615]"),
+     4, "limit"},
     {"span other than the shape", tensor("\"F32\"", "[4]", "[0,4]"), 4, "take 16"},
     {"overlap", two("[0,4]", "[2,6]"), 6, "overlap"},
     {"the same bytes twice", two("[0,4]", "[0,4]"), 4, "overlap"},
@@ -152,11 +160,13 @@ TEST(Safetensors, HeaderLengthIsBounded) {
 // --- folders ------------------------------------------------------------------------------------
 
 std::string index_of(std::string_view a, std::string_view b) {
-  return fmt::format(R"({{"metadata":{{"total_size":4}},"weight_map":{{"a":"{}","b":"{}"}}}})", a, b);
+  return fmt::format(R"({{"metadata":{{"total_size":4}},"weight_map":{{"a":"{}","b":"{}"}}}})", a,
+                     b);
 }
 
 std::vector<uint8_t> shard(std::string_view name) {
-  return file_of(fmt::format(R"({{"{}":{{"dtype":"U8","shape":[2],"data_offsets":[0,2]}}}})", name), 2);
+  return file_of(fmt::format(R"({{"{}":{{"dtype":"U8","shape":[2],"data_offsets":[0,2]}}}})", name),
+                 2);
 }
 
 constexpr const char* kIndex = "model.safetensors.index.json";
@@ -176,8 +186,9 @@ TEST(SafetensorsFolder, OpensTheShardsOfItsIndex) {
 TEST(SafetensorsFolder, AShardMustLieInTheFolder) {
   const TemporaryFolder folder;
   folder.write("m-1.safetensors", shard("a"));
-  for (const char* name : {"../m.safetensors", "/etc/m.safetensors", "x/../m.safetensors", "", "..",
-                           "sub\\\\m.safetensors", ".m.safetensors", "m\\u0000.safetensors", "passwd"}) {
+  for (const char* name :
+       {"../m.safetensors", "/etc/m.safetensors", "x/../m.safetensors", "", "..",
+        "sub\\\\m.safetensors", ".m.safetensors", "m\\u0000.safetensors", "passwd"}) {
     SCOPED_TRACE(name);
     folder.write(kIndex, index_of("m-1.safetensors", name));
     const Result<Safetensors> file = Safetensors::open(folder.path());
@@ -197,7 +208,8 @@ TEST(SafetensorsFolder, AWrongIndexIsRefused) {
     return Safetensors::open(folder.path()).error().message;
   };
   EXPECT_THAT(message(index_of("m-1.safetensors", "m-2.safetensors")), HasSubstr("'b' is not in"));
-  EXPECT_THAT(message(index_of("m-1.safetensors", "m-3.safetensors")), HasSubstr("m-3.safetensors"));
+  EXPECT_THAT(message(index_of("m-1.safetensors", "m-3.safetensors")),
+              HasSubstr("m-3.safetensors"));
   EXPECT_THAT(message("{}"), HasSubstr("weight_map"));
   EXPECT_THAT(message("[]"), HasSubstr("object"));
   EXPECT_THAT(message(R"({"weight_map":{"a":1}})"), HasSubstr("'a'"));

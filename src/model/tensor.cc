@@ -7,7 +7,8 @@ namespace inferno::model {
 
 int64_t element_count(const Tensor& tensor) {
   int64_t count = 1;
-  for (const int64_t length : tensor.shape) count *= length;
+  for (const int64_t length : tensor.shape)
+    count *= length;
   return count;
 }
 

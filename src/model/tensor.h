@@ -1,7 +1,7 @@
 // One tensor of a model file, in place: its name, element type, shape and where its bytes are.
 //
-// Shapes are outermost first, whatever the file does: a weight matrix is [outputs, inputs], and its rows of
-// `inputs` elements are contiguous. A quantized row is a whole number of the type's blocks.
+// Shapes are outermost first, whatever the file does: a weight matrix is [outputs, inputs], and its
+// rows of `inputs` elements are contiguous. A quantized row is a whole number of the type's blocks.
 #pragma once
 
 #include <cstddef>
@@ -19,7 +19,7 @@ struct Tensor {
   std::string name = {};
   kernel::TensorType type = kernel::TensorType::kF32;
   std::vector<int64_t> shape = {};  // outermost first; empty for a single number
-  const uint8_t* data = nullptr;  // in the mapped file, which must outlive this; may be unaligned
+  const uint8_t* data = nullptr;    // in the mapped file, which must outlive this; may be unaligned
   size_t bytes = 0;
 };
 

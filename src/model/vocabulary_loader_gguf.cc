@@ -1,3 +1,5 @@
+// Vocabulary and chat template from the keys tokenizer.* of a GGUF file. Names and defaults are
+// llama.cpp's, whose files these are.
 #include <fmt/format.h>
 
 #include <array>
@@ -15,7 +17,9 @@ namespace {
 
 constexpr std::string_view kPrefix = "tokenizer.ggml.";
 
-std::string key(std::string_view name) { return fmt::format("{}{}", kPrefix, name); }
+std::string key(std::string_view name) {
+  return fmt::format("{}{}", kPrefix, name);
+}
 
 Result<VocabularyKind> read_kind(const Gguf& file) {
   const Result<std::string_view> model = file.get<std::string_view>(key("model"));
@@ -28,10 +32,11 @@ Result<VocabularyKind> read_kind(const Gguf& file) {
     return fail(Fault::kNotFound, "{}: has no vocabulary (tokenizer.ggml.model is '{}')",
                 file.label(), *model);
   }
-  return fail(Fault::kInvalid,
-              "{}: key 'tokenizer.ggml.model' is '{}', which is not supported (gpt2, llama, gemma4, "
-              "bert and t5 are)",
-              file.label(), *model);
+  return fail(
+      Fault::kInvalid,
+      "{}: key 'tokenizer.ggml.model' is '{}', which is not supported (gpt2, llama, gemma4, "
+      "bert and t5 are)",
+      file.label(), *model);
 }
 
 Result<void> read_types(const Gguf& file, Vocabulary& vocabulary) {
@@ -57,7 +62,8 @@ Result<void> read_tokens(const Gguf& file, Vocabulary& vocabulary) {
   const Result<std::vector<std::string_view>> tokens = file.array<std::string_view>(key("tokens"));
   if (!tokens) return std::unexpected(tokens.error());
   if (tokens->empty() || tokens->size() > kMaxVocabulary) {
-    return fail(Fault::kCorrupt, "{}: key 'tokenizer.ggml.tokens' has {} entries, must be from 1 to {}",
+    return fail(Fault::kCorrupt,
+                "{}: key 'tokenizer.ggml.tokens' has {} entries, must be from 1 to {}",
                 file.label(), tokens->size(), kMaxVocabulary);
   }
   vocabulary.tokens.assign(tokens->begin(), tokens->end());
@@ -88,7 +94,7 @@ Result<void> read_tokens(const Gguf& file, Vocabulary& vocabulary) {
 
 struct IdKey {
   std::string_view name;
-  std::optional<TokenId> Vocabulary::*field;
+  std::optional<TokenId> Vocabulary::* field;
 };
 
 constexpr std::array kIdKeys = {
@@ -125,7 +131,7 @@ Result<void> read_ids(const Gguf& file, Vocabulary& vocabulary) {
 
 struct FlagKey {
   std::string_view name;
-  bool Vocabulary::*field;
+  bool Vocabulary::* field;
 };
 
 constexpr std::array kFlagKeys = {
@@ -143,7 +149,8 @@ Result<void> read_flags(const Gguf& file, Vocabulary& vocabulary) {
     if (!value) return std::unexpected(value.error());
     vocabulary.*flag.field = *value;
   }
-  // No key says so, but the tokenizer.json that every file of this name was made from composes text.
+  // No key says so, but the tokenizer.json that every file of this name was made from composes
+  // text.
   vocabulary.normalize_nfc = vocabulary.pre_tokenizer == "qwen2";
   return {};
 }

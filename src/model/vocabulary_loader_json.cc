@@ -1,3 +1,5 @@
+// Vocabulary and chat template from the files of a Hugging Face folder. The meaning of fields is
+// that of the tokenizers library (tokenizer.json) and of transformers (the other files).
 #include <fmt/format.h>
 
 #include <array>
@@ -24,7 +26,8 @@ using token::VocabularyKind;
 namespace {
 
 constexpr std::string_view kSpaceMark = "\xE2\x96\x81";  // U+2581
-constexpr size_t kMaxTemplateBytes = 4u << 20;           // of a chat_template.jinja; the largest known has 20 KB
+constexpr size_t kMaxTemplateBytes =
+    4u << 20;  // of a chat_template.jinja; the largest known has 20 KB
 
 // The ids of pieces while a vocabulary is put together.
 class PieceTable {
@@ -54,8 +57,8 @@ class PieceTable {
 Result<void> PieceTable::put(std::string_view piece, const json::value* id_value, TokenType type) {
   const int64_t* number = id_value == nullptr ? nullptr : id_value->if_int64();
   if (number == nullptr || *number < 0 || *number >= kMaxVocabulary) {
-    return fail(Fault::kCorrupt, "{}: the id of '{}' must be a whole number below {}", label_, piece,
-                kMaxVocabulary);
+    return fail(Fault::kCorrupt, "{}: the id of '{}' must be a whole number below {}", label_,
+                piece, kMaxVocabulary);
   }
   const auto index = static_cast<size_t>(*number);
   if (index >= is_set_.size()) {
@@ -99,7 +102,8 @@ Result<VocabularyKind> kind_of(const json::object& tokenizer, const JsonFields& 
                                   : VocabularyKind::kSentencePieceBpe;
 }
 
-Result<void> read_merges(const json::array& merges, std::string_view label, Vocabulary& vocabulary) {
+Result<void> read_merges(const json::array& merges, std::string_view label,
+                         Vocabulary& vocabulary) {
   vocabulary.merges.reserve(merges.size());
   for (const json::value& item : merges) {
     std::optional<token::Merge> merge;
@@ -186,8 +190,8 @@ Result<void> read_added_tokens(const JsonFields& tokenizer, std::string_view lab
   return {};
 }
 
-// WordPiece pieces as GGUF spells them: U+2581 before a piece that begins a word, nothing before one that
-// continues it.
+// WordPiece pieces as GGUF spells them: U+2581 before a piece that begins a word, nothing before
+// one that continues it.
 void respell_word_pieces(Vocabulary& vocabulary) {
   for (size_t i = 0; i < vocabulary.tokens.size(); ++i) {
     std::string& piece = vocabulary.tokens[i];
@@ -209,18 +213,20 @@ Result<json::object> read_optional(const std::filesystem::path& path) {
 
 struct NamedToken {
   std::string_view key;
-  std::optional<TokenId> Vocabulary::*field;
+  std::optional<TokenId> Vocabulary::* field;
 };
 
 constexpr std::array kNamedTokens = {
-    NamedToken{"bos_token", &Vocabulary::bos}, NamedToken{"eos_token", &Vocabulary::eos},
-    NamedToken{"unk_token", &Vocabulary::unk}, NamedToken{"pad_token", &Vocabulary::pad},
-    NamedToken{"cls_token", &Vocabulary::cls}, NamedToken{"sep_token", &Vocabulary::sep},
+    NamedToken{"bos_token", &Vocabulary::bos},   NamedToken{"eos_token", &Vocabulary::eos},
+    NamedToken{"unk_token", &Vocabulary::unk},   NamedToken{"pad_token", &Vocabulary::pad},
+    NamedToken{"cls_token", &Vocabulary::cls},   NamedToken{"sep_token", &Vocabulary::sep},
     NamedToken{"mask_token", &Vocabulary::mask},
 };
 
-// Special tokens that tokenizer_config.json or special_tokens_map.json name, as a string or {"content": ...}.
-void read_named_tokens(const json::object& names, const PieceTable& pieces, Vocabulary& vocabulary) {
+// Special tokens that tokenizer_config.json or special_tokens_map.json name, as a string or
+// {"content": ...}.
+void read_named_tokens(const json::object& names, const PieceTable& pieces,
+                       Vocabulary& vocabulary) {
   for (const NamedToken& named : kNamedTokens) {
     const json::value* value = names.if_contains(named.key);
     if (value == nullptr) continue;
@@ -232,7 +238,8 @@ void read_named_tokens(const json::object& names, const PieceTable& pieces, Voca
   }
 }
 
-// The ids of a key that holds one or a list; those outside the vocabulary are of no use and left out.
+// The ids of a key that holds one or a list; those outside the vocabulary are of no use and left
+// out.
 std::vector<TokenId> ids_of(const json::object& object, std::string_view key,
                             const Vocabulary& vocabulary) {
   std::vector<TokenId> ids;
@@ -244,7 +251,8 @@ std::vector<TokenId> ids_of(const json::object& object, std::string_view key,
   const json::value* value = object.if_contains(key);
   if (value == nullptr) return ids;
   if (const json::array* list = value->if_array()) {
-    for (const json::value& item : *list) add(item);
+    for (const json::value& item : *list)
+      add(item);
   } else {
     add(*value);
   }
@@ -263,10 +271,12 @@ Result<void> read_special_tokens(const std::filesystem::path& folder, const Piec
     const Result<json::object> config = read_optional(folder / file);
     if (!config) return std::unexpected(config.error());
     const json::value* nested = config->if_contains("text_config");
-    for (const json::object* object : {&*config, nested == nullptr ? nullptr : nested->if_object()}) {
+    for (const json::object* object :
+         {&*config, nested == nullptr ? nullptr : nested->if_object()}) {
       if (object == nullptr) continue;
       const std::vector<TokenId> ends = ids_of(*object, "eos_token_id", vocabulary);
-      vocabulary.end_of_generation.insert(vocabulary.end_of_generation.end(), ends.begin(), ends.end());
+      vocabulary.end_of_generation.insert(vocabulary.end_of_generation.end(), ends.begin(),
+                                          ends.end());
       if (!vocabulary.eos && !ends.empty()) vocabulary.eos = ends.front();
       const std::vector<TokenId> begins = ids_of(*object, "bos_token_id", vocabulary);
       const bool is_unnamed = !names->contains("bos_token") && !map->contains("bos_token");
@@ -303,7 +313,8 @@ Result<Vocabulary> vocabulary_from_folder(const std::filesystem::path& folder) {
   if (!tokenizer) return std::unexpected(tokenizer.error());
   const JsonFields fields(*tokenizer, label);
   const json::object* model_object = fields.object("model");
-  if (model_object == nullptr) return fail(Fault::kCorrupt, "{} must be an object", fields.where("model"));
+  if (model_object == nullptr)
+    return fail(Fault::kCorrupt, "{} must be an object", fields.where("model"));
   JsonFields model(*model_object, label, "model.");
   Vocabulary vocabulary;
   const Result<VocabularyKind> kind = kind_of(*tokenizer, model, model.text("type", ""));

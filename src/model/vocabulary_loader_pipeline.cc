@@ -46,7 +46,8 @@ const json::array* array_of(const json::object& object, std::string_view key) {
   return value == nullptr ? nullptr : value->if_array();
 }
 
-// The steps of a part: those of its Sequences, however nested, in order; none for null or an absent part.
+// The steps of a part: those of its Sequences, however nested, in order; none for null or an absent
+// part.
 void collect_steps(const json::object& part, std::string_view list_key,
                    std::vector<const json::object*>& steps) {
   if (text_of(part, "type") != "Sequence") {
@@ -142,12 +143,14 @@ Result<void> PipelineReader::split(const json::object& step) {
   const std::string_view text = pattern == nullptr ? "" : text_of(*pattern, "String");
   const std::string_view behavior = text_of(step, "behavior");
   const bool invert = flag_of(step, "invert", ConfigFields::Default::kFalse);
-  if (is_sentence_piece() && text == " ") return {};  // the normalizer has left no space to split at
-  // An inverted Split that removes what lies between matches cuts as an isolating one does: the expressions
-  // published with it leave nothing between.
+  if (is_sentence_piece() && text == " ")
+    return {};  // the normalizer has left no space to split at
+  // An inverted Split that removes what lies between matches cuts as an isolating one does: the
+  // expressions published with it leave nothing between.
   const bool isolates = (behavior == "Isolated" && !invert) || (behavior == "Removed" && invert);
   if (!isolates || (regex.empty() && text.empty())) {
-    return refuse("pre_tokenizer", fmt::format("Split with behavior '{}' and invert {}", behavior, invert));
+    return refuse("pre_tokenizer",
+                  fmt::format("Split with behavior '{}' and invert {}", behavior, invert));
   }
   vocabulary_.pre_tokenizer_regexes.push_back(regex.empty() ? quoted(text) : std::string(regex));
   return {};
@@ -228,8 +231,9 @@ Result<void> PipelineReader::template_processing(const json::object& step) {
     const json::object* special = piece == nullptr ? nullptr : object_of(*piece, "SpecialToken");
     bool& adds = is_behind ? vocabulary_.add_eos : vocabulary_.add_bos;
     if (special == nullptr || adds) {
-      return refuse("post_processor",
-                    "a template other than at most one special token before and one after the text");
+      return refuse(
+          "post_processor",
+          "a template other than at most one special token before and one after the text");
     }
     const Result<TokenId> id = template_id(step, text_of(*special, "id"));
     if (!id) return std::unexpected(id.error());
@@ -290,8 +294,10 @@ Result<void> read_pipeline(const json::object& tokenizer, std::string_view label
     vocabulary.pre_tokenizer_regexes.emplace_back(kWholeText);
   }
   if (vocabulary.kind == VocabularyKind::kSentencePieceBpe && splits) {
-    return fail(Fault::kInvalid, "{}: pre_tokenizer: splitting a SentencePiece vocabulary's text is not "
-                "supported", label);
+    return fail(Fault::kInvalid,
+                "{}: pre_tokenizer: splitting a SentencePiece vocabulary's text is not "
+                "supported",
+                label);
   }
   for (const json::object* step : steps_of(tokenizer, "post_processor", "processors")) {
     if (const Result<void> done = reader.post_processor(*step); !done) return done;

@@ -102,7 +102,8 @@ TEST(VocabularyFromGguf, NamesTheKeyThatIsWrong) {
   EXPECT_THAT(message(with_model("rwkv")), HasSubstr("'rwkv'"));
   EXPECT_EQ(from_gguf(with_model("none")).error().fault, Fault::kNotFound);
   EXPECT_THAT(message(with_model("gpt2")), HasSubstr("tokenizer.ggml.tokens"));
-  EXPECT_THAT(message(with_model("gpt2").texts("tokenizer.ggml.tokens", {})), HasSubstr("0 entries"));
+  EXPECT_THAT(message(with_model("gpt2").texts("tokenizer.ggml.tokens", {})),
+              HasSubstr("0 entries"));
   EXPECT_THAT(message(with_model("gpt2").u32("tokenizer.ggml.tokens", 1)), HasSubstr("array"));
   EXPECT_THAT(message(sample_gguf().numbers<float>("tokenizer.ggml.scores", GgufType::kF32, {1})),
               HasSubstr("1 entries, must be 5"));
@@ -116,9 +117,11 @@ TEST(VocabularyFromGguf, NamesTheKeyThatIsWrong) {
                           .texts("tokenizer.ggml.tokens", {"a"})
                           .texts("tokenizer.ggml.merges", {"a b", "ab"})),
               HasSubstr("element 1"));
-  EXPECT_THAT(message(sample_gguf().u32("tokenizer.ggml.eos_token_id", 5)), HasSubstr("eos_token_id"));
-  EXPECT_THAT(message(sample_gguf().number<int32_t>("tokenizer.ggml.eos_token_id", GgufType::kI32, -2)),
-              HasSubstr("-2"));
+  EXPECT_THAT(message(sample_gguf().u32("tokenizer.ggml.eos_token_id", 5)),
+              HasSubstr("eos_token_id"));
+  EXPECT_THAT(
+      message(sample_gguf().number<int32_t>("tokenizer.ggml.eos_token_id", GgufType::kI32, -2)),
+      HasSubstr("-2"));
   EXPECT_THAT(message(sample_gguf().u32("tokenizer.ggml.add_bos_token", 1)), HasSubstr("bool"));
 }
 
@@ -133,12 +136,14 @@ TEST(VocabularyFromGguf, ATemplateThatIsAbsentIsEmpty) {
 
 constexpr std::string_view kByteLevel = R"({"model":{"type":"BPE","vocab":{"a":0,"b":1,"ab":2},
   "merges":["a b"]},"pre_tokenizer":{"type":"ByteLevel","add_prefix_space":false,"use_regex":true},
-  "added_tokens":[{"id":4,"content":"<s>","special":true,"rstrip":true},{"id":5,"content":"<t>"}]})";
+  "added_tokens":[{"id":4,"content":"<s>","special":true,"rstrip":true},
+  {"id":5,"content":"<t>"}]})";
 
 std::string changed(std::string_view changes) {
   json::object object = parse_json_object(kByteLevel, "base").value();
   const json::object over = parse_json_object(changes, "changes").value();
-  for (const auto& member : over) object[member.key()] = member.value();
+  for (const auto& member : over)
+    object[member.key()] = member.value();
   return json::serialize(object);
 }
 
@@ -182,7 +187,8 @@ TEST_F(VocabularyFromFolder, ReadsMergesAsPairsAndPipelinesAsSequences) {
       {"type":"ByteLevel","add_prefix_space":false,"use_regex":false}]},
     "post_processor":{"type":"Sequence","processors":[{"type":"ByteLevel"},
       {"type":"TemplateProcessing",
-       "single":[{"SpecialToken":{"id":"<s>"}},{"Sequence":{"id":"A"}},{"SpecialToken":{"id":"<t>"}}],
+       "single":[{"SpecialToken":{"id":"<s>"}},{"Sequence":{"id":"A"}},
+                 {"SpecialToken":{"id":"<t>"}}],
        "special_tokens":{"<s>":{"ids":[4]},"<t>":{"ids":[5]}}}]}})"));
   ASSERT_TRUE(vocabulary) << vocabulary.error().message;
   ASSERT_EQ(vocabulary->merges.size(), 1u);
@@ -253,7 +259,8 @@ TEST_F(VocabularyFromFolder, NamesWhatItCannotExpress) {
   EXPECT_THAT(message(R"({"normalizer":{}})"), HasSubstr("normalizer"));
   const auto splits = [this](std::string_view step) {
     return message(fmt::format(
-        R"({{"pre_tokenizer":{{"type":"Sequence","pretokenizers":[{},{{"type":"ByteLevel"}}]}}}})", step));
+        R"({{"pre_tokenizer":{{"type":"Sequence","pretokenizers":[{},{{"type":"ByteLevel"}}]}}}})",
+        step));
   };
   EXPECT_THAT(splits(R"({"type":"WhitespaceSplit"})"), HasSubstr("WhitespaceSplit"));
   EXPECT_THAT(splits(R"({"type":"Split","pattern":{"Regex":"a"},"behavior":"MergedWithNext"})"),
@@ -271,23 +278,27 @@ TEST_F(VocabularyFromFolder, NamesWhatItCannotExpress) {
 TEST_F(VocabularyFromFolder, RefusesTemplatesOfMoreThanOneTokenASide) {
   const auto processor = [this](std::string_view single, std::string_view tokens) {
     return message(fmt::format(
-        R"({{"post_processor":{{"type":"TemplateProcessing","single":{},"special_tokens":{}}}}})", single,
-        tokens));
+        R"({{"post_processor":{{"type":"TemplateProcessing","single":{},"special_tokens":{}}}}})",
+        single, tokens));
   };
   const std::string known = R"({"<s>":{"ids":[4]}})";
   const std::string text = R"({"Sequence":{"id":"A"}})";
   const std::string special = R"({"SpecialToken":{"id":"<s>"}})";
   EXPECT_EQ(processor("[" + special + "," + text + "]", known), "accepted");
   EXPECT_EQ(processor("[" + text + "]", "{}"), "accepted");
-  EXPECT_THAT(processor("[" + special + "," + special + "," + text + "]", known), HasSubstr("at most one"));
+  EXPECT_THAT(processor("[" + special + "," + special + "," + text + "]", known),
+              HasSubstr("at most one"));
   EXPECT_THAT(processor("[" + text + "," + text + "]", known), HasSubstr("at most one"));
   EXPECT_THAT(processor("[" + special + "]", known), HasSubstr("without the text"));
   EXPECT_THAT(processor("[" + special + "," + text + "]", "{}"), HasSubstr("'<s>'"));
-  EXPECT_THAT(processor("[" + special + "," + text + "]", R"({"<s>":{"ids":[4,5]}})"), HasSubstr("several"));
-  EXPECT_THAT(processor("[" + special + "," + text + "]", R"({"<s>":{"ids":[6]}})"), HasSubstr("below 6"));
+  EXPECT_THAT(processor("[" + special + "," + text + "]", R"({"<s>":{"ids":[4,5]}})"),
+              HasSubstr("several"));
+  EXPECT_THAT(processor("[" + special + "," + text + "]", R"({"<s>":{"ids":[6]}})"),
+              HasSubstr("below 6"));
   EXPECT_THAT(processor("[1]", known), HasSubstr("at most one"));
   EXPECT_THAT(processor("{}", known), HasSubstr("single"));
-  EXPECT_THAT(message(R"({"post_processor":{"type":"BertProcessing","cls":["<s>",4]}})"), HasSubstr("sep"));
+  EXPECT_THAT(message(R"({"post_processor":{"type":"BertProcessing","cls":["<s>",4]}})"),
+              HasSubstr("sep"));
   EXPECT_THAT(message(R"({"post_processor":{"type":"Other"}})"), HasSubstr("Other"));
 }
 
@@ -308,8 +319,8 @@ TEST_F(VocabularyFromFolder, ChatTemplatesHaveAnOrder) {
   EXPECT_EQ(chat_template_from_folder(folder_.path()), "from jinja");
 }
 
-// The tokenizer.json that Hugging Face's converter makes of a SentencePiece vocabulary: merges instead of
-// scores, ranked by the score of what they make.
+// The tokenizer.json that Hugging Face's converter makes of a SentencePiece vocabulary: merges
+// instead of scores, ranked by the score of what they make.
 std::string converted(const Vocabulary& source) {
   std::unordered_map<std::string, size_t> ids;
   json::object vocab;
@@ -349,9 +360,11 @@ std::string converted(const Vocabulary& source) {
       {"type":"Replace","pattern":{"String":" "},"content":"\u2581"}]},
       "pre_tokenizer":null,"post_processor":{"type":"TemplateProcessing",
       "single":[{"SpecialToken":{"id":"<s>"}},{"Sequence":{"id":"A"}}],
-      "special_tokens":{"<s>":{"ids":[1]}}}})", "text").value();
+      "special_tokens":{"<s>":{"ids":[1]}}}})",
+                                        "text")
+                          .value();
   root["added_tokens"] = added;
-  root["model"] = {{"type", "BPE"},         {"byte_fallback", true}, {"fuse_unk", true},
+  root["model"] = {{"type", "BPE"},        {"byte_fallback", true}, {"fuse_unk", true},
                    {"unk_token", "<unk>"}, {"vocab", vocab},        {"merges", merges}};
   return json::serialize(root);
 }

@@ -1,14 +1,13 @@
 // One request's answer on its way from whoever makes it to the connection that sends it.
 //
-//   Exchange (the Responder, any thread) --bytes--> AnswerState --taken by--> Connection (its
-//   strand)
+//   Exchange (the Responder, any thread) --bytes--> AnswerState --> Connection (its strand)
 //
 //   kWaiting --start_stream--> kStreaming --finish--> kComplete
 //   kWaiting --send---------------------------------> kComplete
 //   any but kComplete --the connection closes-------> kGone       the callback runs
 //
-// Threads: AnswerState is shared and guarded by its mutex; nothing is called while it is held but
-// asio::post.
+// Threads: AnswerState is shared and guarded by its mutex; nothing is called while it is held
+//          but asio::post.
 #pragma once
 
 #include <cstddef>

@@ -2,19 +2,18 @@
 // handler does.
 //
 //   accept -> Connection (one strand each) --request--> HttpHandler::handle(request, responder)
-//                                          <--bytes---- Responder::send | start_stream, write...,
-//                                          finish
+//                                          <--bytes---- Responder: send, or a stream
 //
 // A connection handles one request at a time, in order, so pipelined requests are safe. While a
 // request is being answered the connection keeps reading, which is how a client that went away is
 // noticed at once. End of input counts as gone unless the answer is already complete.
 //
 // Invariant: every request handed to the handler gets exactly one answer, or its connection is
-// closed: a Responder
-//            that is dropped unanswered answers 500.
+//            closed: a Responder that is dropped unanswered answers 500.
 // Threads:   handlers run on I/O threads and must not block for long; a Responder may be used from
-// any thread. Cost:      one timer and one read buffer a connection; at most max_buffered_bytes of
-// unsent bytes.
+//            any thread.
+// Cost:      one timer and one read buffer a connection; at most max_buffered_bytes of unsent
+//            bytes of a stream.
 #pragma once
 
 #include <chrono>
@@ -31,7 +30,8 @@
 namespace inferno::net {
 
 // How one request is answered. Calls that come too late (the answer is complete or the client is
-// gone) do nothing. Threads: every method may be called from any thread.
+// gone) do nothing.
+// Threads: every method may be called from any thread.
 class Responder {
  public:
   virtual ~Responder() = default;

@@ -14,8 +14,7 @@
 //
 // Threads: one at a time; each worker has its own, since it holds scratch of the vocabulary's size.
 // Cost:    greedy reads the row once; sampling passes over it three to six times. Nothing is
-// allocated
-//          once buffers have grown, but for TokenOutput::top.
+//          allocated once buffers have grown, but for TokenOutput::top.
 #pragma once
 
 #include <optional>

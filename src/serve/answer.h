@@ -1,9 +1,11 @@
-// An answer in the making: what completions and chat completions do alike with the events of their sequences.
+// An answer in the making: what completions and chat completions do alike with the events of
+// their sequences.
 //
 //   not streaming: every event is kept; after the last finish one JSON object is sent
 //   streaming:     every event becomes a chunk at once; after the last finish usage and "[DONE]"
 //
-// An error of the generator becomes an HTTP status when nothing was streamed, else an error chunk and "[DONE]".
+// An error of the generator becomes an HTTP status when nothing was streamed, else an error chunk
+// and "[DONE]".
 //
 // Threads: the connection's strand.
 #pragma once

@@ -1,11 +1,9 @@
 // The OpenAI-compatible server: routes, keys, and one file per endpoint behind it.
 //
-//   net::HttpServer -> ApiServer: key? route? -> endpoint: parse -> prompt -> Generation -> answer
-//   or stream
+//   net::HttpServer -> key? route? -> endpoint: parse -> prompt -> Generation -> answer or stream
 //
 // Routes: POST /v1/chat/completions, /v1/completions, /tokenize, /detokenize; GET /v1/models,
-// /v1/models/{id}, /health, /v1/health, /ping, /version, /metrics, and the files of the web page at
-// /.
+// /v1/models/{id}, /health, /v1/health, /ping, /version, /metrics, and at / the web page's files.
 //
 // Threads: the server owns its I/O threads; start() and stop() are called from one thread.
 #pragma once

@@ -58,7 +58,8 @@ request::SamplingParams read_sampling(FieldReader& fields, const CallLimits& lim
     if (auto given = fields.number(name, bounds)) value = static_cast<float>(*given);
   };
   number("temperature", {.min = 0, .max = 1e6}, out.temperature);
-  // Below, the softmax of the scaled logits is one-hot in float: the same answer as greedy, without the overflow.
+  // Below, the softmax of the scaled logits is one-hot in float: the same answer as greedy, without
+  // the overflow.
   constexpr float kGreedyBelow = 1e-5f;
   if (out.temperature < kGreedyBelow) out.temperature = 0.0f;
   number("top_p", {.max = 1, .above = 0}, out.top_p);
@@ -66,7 +67,8 @@ request::SamplingParams read_sampling(FieldReader& fields, const CallLimits& lim
   number("presence_penalty", {.min = -2, .max = 2}, out.presence_penalty);
   number("frequency_penalty", {.min = -2, .max = 2}, out.frequency_penalty);
   number("repetition_penalty", {.max = 1e6, .above = 0}, out.repetition_penalty);
-  // A positive number that is zero as a float would divide by zero where a penalty or a share is used.
+  // A positive number that is zero as a float would divide by zero where a penalty or a share is
+  // used.
   if (out.top_p <= 0.0f) fields.refuse("top_p", "is too small");
   if (out.repetition_penalty < 1e-6f) {
     fields.refuse("repetition_penalty", "must be at least 0.000001");

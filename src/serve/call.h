@@ -1,6 +1,6 @@
-// What /v1/completions and /v1/chat/completions have in common: sampling, counts, streaming, and what the answer
-// shall tell. Fields, defaults and limits are vLLM's (facts: its SamplingParams and protocol files) where OpenAI's
-// reference does not say otherwise.
+// What /v1/completions and /v1/chat/completions have in common: sampling, counts, streaming, and
+// what the answer shall tell. Fields, defaults and limits are vLLM's (its SamplingParams and
+// protocol files) where OpenAI's reference does not say otherwise.
 //
 // A value outside its limits is refused, never moved inside.
 //
@@ -37,6 +37,7 @@ struct Call {
   bool include_usage = false;     // a last chunk with the token counts
   bool continuous_usage = false;  // token counts in every chunk
   bool echo = false;
+  bool is_echo_only = false;  // echo with max_tokens 0: nothing generated is told
   bool add_special_tokens = false;
   bool return_token_ids = false;
   bool tokens_as_ids = false;  // logprobs spell tokens as "token_id:123"
@@ -47,10 +48,12 @@ struct Call {
   TruncationSide truncation_side = TruncationSide::kLeft;
 };
 
-// Reads the common fields; refusals are kept by `fields`. Logprob fields differ between the endpoints and are theirs.
+// Reads the common fields; refusals are kept by `fields`. Logprob fields differ between the
+// endpoints and are theirs.
 Call read_call(FieldReader& fields, const CallLimits& limits);
 
-// Reads a count of alternatives: 0 to kMaxLogprobs, or -1 for the whole vocabulary where that is allowed.
+// Reads a count of alternatives: 0 to kMaxLogprobs, or -1 for the whole vocabulary where that is
+// allowed.
 std::optional<int> read_logprob_count(FieldReader& fields, std::string_view name,
                                       const CallLimits& limits);
 

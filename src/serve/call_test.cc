@@ -163,7 +163,7 @@ TEST(CompletionCall, TakesPromptsInAllFourForms) {
 TEST(CompletionCall, EchoWithoutAnswerAsksForOneTokenAndPromptLogprobs) {
   const auto call = completion(R"("echo": true, "max_tokens": 0, "logprobs": 1)");
   ASSERT_TRUE(call);
-  EXPECT_TRUE(call->is_echo_only);
+  EXPECT_TRUE(call->call.is_echo_only);
   EXPECT_EQ(call->call.max_tokens, 1);
   EXPECT_EQ(call->call.sampling.prompt_logprobs, 1);
 }
@@ -184,7 +184,8 @@ TEST(ChatCall, JoinsTextPartsAndOpensToolArguments) {
 
 TEST(ChatCall, ReadsTemplateVariablesAndLogprobs) {
   const auto call = chat(
-      R"("chat_template_kwargs": {"enable_thinking": false, "messages": []}, "documents": [{"a": 1}],
+      R"("chat_template_kwargs": {"enable_thinking": false, "messages": []},
+         "documents": [{"a": 1}],
          "reasoning_effort": "low", "logprobs": true, "top_logprobs": 3, "max_tokens": 5,
          "max_completion_tokens": 6, "tools": [{"type": "function"}], "tool_choice": "auto")");
   ASSERT_TRUE(call) << call.error().message;

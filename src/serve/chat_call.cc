@@ -56,7 +56,8 @@ Result<std::string> content_text(const json::value* content, size_t index) {
   return out;
 }
 
-// Templates iterate over the arguments of earlier tool calls; clients send them as JSON in a string.
+// Templates iterate over the arguments of earlier tool calls; clients send them as JSON in a
+// string.
 Result<void> open_arguments(json::value& call, size_t index) {
   json::object* function = nullptr;
   if (json::object* object = call.if_object()) {

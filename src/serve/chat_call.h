@@ -1,5 +1,5 @@
-// The body of POST /v1/chat/completions, checked, with its messages in the shape that chat templates expect:
-// every content a string, every tool call's arguments an object.
+// The body of POST /v1/chat/completions, checked, with its messages in the shape that chat
+// templates expect: every content a string, every tool call's arguments an object.
 //
 // Threads: plain values and pure functions; no I/O, no tokenizer.
 #pragma once

@@ -81,7 +81,7 @@ Result<CompletionCall> read_completion_call(const json::object& body, const Call
   if (max_tokens) out.call.max_tokens = static_cast<int>(*max_tokens);
   if (max_tokens && *max_tokens == 0) {
     if (!out.call.echo) fields.refuse("max_tokens", "must be at least 1 unless echo is true");
-    out.is_echo_only = true;
+    out.call.is_echo_only = true;
     out.call.max_tokens = 1;
     out.call.sampling.min_tokens = 0;
   }

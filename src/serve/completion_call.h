@@ -18,7 +18,6 @@ using PromptInput = std::variant<std::string, std::vector<TokenId>>;
 struct CompletionCall {
   Call call;
   std::vector<PromptInput> prompts;  // 1 to kMaxPrompts
-  bool is_echo_only = false;         // echo with max_tokens 0: nothing generated is told
 };
 
 // kInvalid with the field at fault.

@@ -18,10 +18,8 @@ constexpr std::string_view kObject = "text_completion";
 
 class CompletionAnswer final : public Answer {
  public:
-  CompletionAnswer(AnswerContext context, bool is_echo_only)
-      : Answer(std::move(context)),
-        is_echo_only_(is_echo_only),
-        logprobs_(choices_.size(), CompletionLogprobs(style())) {}
+  explicit CompletionAnswer(AnswerContext context)
+      : Answer(std::move(context)), logprobs_(choices_.size(), CompletionLogprobs(style())) {}
 
  protected:
   std::optional<json::object> chunk(size_t index, const TokenEvent& event) override {
@@ -29,8 +27,9 @@ class CompletionAnswer final : public Answer {
     const bool is_first = !choices_[index].has_chunk;
     json::object choice;
     choice["index"] = index;
-    choice["text"] = (is_first ? echoed_text(index) : "") + (is_echo_only_ ? "" : event.text);
-    choice["logprobs"] = logprobs(index, event.tokens, is_first);
+    choice["text"] =
+        (is_first ? echoed_text(index) : "") + (context_.call.is_echo_only ? "" : event.text);
+    choice["logprobs"] = logprobs(index, event.tokens);
     add_finish(choice, event);
     if (context_.call.return_token_ids) {
       if (is_first) choice["prompt_token_ids"] = id_list(prompt_of(index).tokens);
@@ -68,8 +67,8 @@ class CompletionAnswer final : public Answer {
     const ChoiceState& state = choices_[index];
     json::object choice;
     choice["index"] = index;
-    choice["text"] = echoed_text(index) + (is_echo_only_ ? "" : state.text);
-    choice["logprobs"] = logprobs(index, state.outputs, true);
+    choice["text"] = echoed_text(index) + (context_.call.is_echo_only ? "" : state.text);
+    choice["logprobs"] = logprobs(index, state.outputs);
     add_finish(choice, *state.last_event);
     const bool with_ids = context_.call.return_token_ids;
     choice["token_ids"] = with_ids ? json::value(id_list(state.token_ids)) : nullptr;
@@ -81,19 +80,18 @@ class CompletionAnswer final : public Answer {
     return choice;
   }
 
-  // Of the prompt, where it is echoed and this is the choice's beginning, and of the generated tokens.
-  json::value logprobs(size_t index, std::span<const request::TokenOutput> outputs,
-                       bool is_beginning) {
+  // Of the prompt, where it is echoed and nothing of the choice was sent, and of generated tokens.
+  json::value logprobs(size_t index, std::span<const request::TokenOutput> outputs) {
     if (!context_.call.sampling.logprobs) return nullptr;
     json::object out;
-    if (is_beginning && context_.call.echo) {
+    if (context_.call.echo && !choices_[index].has_chunk) {
       logprobs_[index].add_prompt(out, choices_[index].prompt_outputs);
     }
-    logprobs_[index].add(out, is_echo_only_ ? std::span<const request::TokenOutput>() : outputs);
+    logprobs_[index].add(
+        out, context_.call.is_echo_only ? std::span<const request::TokenOutput>() : outputs);
     return out;
   }
 
-  bool is_echo_only_;
   std::vector<CompletionLogprobs> logprobs_;  // of each choice: they count text offsets
 };
 
@@ -112,7 +110,7 @@ Result<void> start_completion(const Service& service, const net::HttpRequest& re
     if (!prompt) return std::unexpected(prompt.error());
     context->prompts.push_back(std::move(*prompt));
   }
-  start_answer(*context, request, std::make_unique<CompletionAnswer>(*context, call->is_echo_only));
+  start_answer(*context, request, std::make_unique<CompletionAnswer>(*context));
   return {};
 }
 

@@ -1,4 +1,5 @@
-// Errors on their way to a client: the one place where a fault becomes an HTTP status and an OpenAI error body.
+// Errors on their way to a client: the one place where a fault becomes an HTTP status and an OpenAI
+// error body.
 //
 //   {"error": {"message": "...", "type": "BadRequestError", "param": "temperature", "code": 400}}
 //

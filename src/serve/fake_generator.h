@@ -1,5 +1,5 @@
-// Parts for tests of the API: a generator that says what a script says, and a vocabulary in which every byte is a
-// token, so that token ids can be read off a text.
+// Parts for tests of the API: a generator that says what a script says, and a vocabulary in which
+// every byte is a token, so that token ids can be read off a text.
 //
 // Threads: the generator delivers events on a thread of its own, as an engine does.
 #pragma once
@@ -112,7 +112,8 @@ class FakeGenerator : public request::Generator {
                              [&] { return requests_.size() >= count; });
   }
 
-  // max_tokens tokens "a", "b", "c", ...; a stop string of one letter ends it. Logprobs are -1, -2, ...
+  // max_tokens tokens "a", "b", "c", ...; a stop string of one letter ends it. Logprobs are -1, -2,
+  // ...
   static std::vector<request::TokenEvent> alphabet(const request::Request& request) {
     std::vector<request::TokenEvent> events;
     for (int i = 0; i < request.sampling.max_tokens; ++i) {

@@ -5,8 +5,8 @@
 //   int n = fields.integer("n", {1, 16384}).value_or(1);
 //   if (auto error = fields.error()) return std::unexpected(*error);
 //
-// A field that is absent or null reads as none. The first error is kept and later reads go on, so that the reading
-// code is a list of fields. Fields that nobody reads are accepted.
+// A field that is absent or null reads as none. The first error is kept and later reads go on, so
+// that the reading code is a list of fields. Fields that nobody reads are accepted.
 //
 // Threads: a reader belongs to one caller; the object must outlive it.
 #pragma once
@@ -27,8 +27,8 @@ namespace inferno::serve {
 // Deeper JSON is refused: schemas of tools nest about 20 levels, and a parser's stack is finite.
 inline constexpr size_t kMaxJsonDepth = 128;
 
-// The JSON object in a request's body. kInvalid when it is not JSON (RFC 8259, UTF-8, no lone surrogates), nests
-// deeper than kMaxJsonDepth, or is not an object.
+// The JSON object in a request's body. kInvalid when it is not JSON (RFC 8259, UTF-8, no lone
+// surrogates), nests deeper than kMaxJsonDepth, or is not an object.
 Result<boost::json::object> parse_json_object(std::string_view body);
 
 // The value as JSON for an error message, cut after some characters.

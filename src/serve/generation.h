@@ -1,11 +1,12 @@
-// The sequences of one HTTP request on their way through a generator: submitted together, their events brought to
-// the connection's strand, cancelled together when the client goes away.
+// The sequences of one HTTP request on their way through a generator: submitted together, their
+// events brought to the connection's strand, cancelled together when the client goes away.
 //
-//   endpoint --submit all--> Generator --events, its thread--> SequenceSink --post--> EventReader, the strand
+//   endpoint --submit all--> Generator --events--> SequenceSink --post--> EventReader
+//   the strand               its own thread                               the strand
 //
 // Invariant: every submitted sequence is finished by its generator or cancelled.
-// Threads:   start() and everything the reader does run on the connection's strand; sinks run on the generator's
-//            thread, where they only count, queue and post.
+// Threads:   start() and everything the reader does run on the connection's strand; sinks run on
+//            the generator's thread, where they only count, queue and post.
 // Cost:      one post per burst of events.
 #pragma once
 
@@ -44,8 +45,9 @@ struct GenerationPlan {
 
 class Generation : public std::enable_shared_from_this<Generation> {
  public:
-  // Submits every sequence of the plan and cancels all of them if one is refused; the refusal is returned then and
-  // the reader gets no event. The generator must outlive the generation's last event.
+  // Submits every sequence of the plan and cancels all of them if one is refused; the refusal is
+  // returned then and the reader gets no event. The generator must outlive the generation's last
+  // event.
   static Result<void> start(request::Generator& generator,
                             std::shared_ptr<const ServeMetrics> metrics,
                             std::shared_ptr<net::Responder> responder, GenerationPlan plan,

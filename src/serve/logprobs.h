@@ -21,12 +21,13 @@ struct LogprobStyle {
   bool tokens_as_ids = false;  // "token_id:123" instead of the text
 };
 
-// The outputs of a prompt's tokens, one for each; the first has nothing before it and so no logprob, whatever
-// `given` says of it. `given` may begin with the first or with the second token.
+// The outputs of a prompt's tokens, one for each; the first has nothing before it and so no
+// logprob, whatever `given` says of it. `given` may begin with the first or with the second token.
 std::vector<request::TokenOutput> prompt_outputs(std::span<const TokenId> prompt,
                                                  std::vector<request::TokenOutput> given);
 
-// Completions: {"tokens", "token_logprobs", "top_logprobs", "text_offset"}, parallel lists that grow with each call.
+// Completions: {"tokens", "token_logprobs", "top_logprobs", "text_offset"}, parallel lists that
+// grow with each call.
 class CompletionLogprobs {
  public:
   explicit CompletionLogprobs(LogprobStyle style) : style_(style) {}

@@ -1,4 +1,5 @@
-// From what a client sent to the tokens a generator takes: template, tokenizer, truncation, room for the answer.
+// From what a client sent to the tokens a generator takes: template, tokenizer, truncation, room
+// for the answer.
 //
 // Threads: pure functions over immutable parts.
 // Cost:    tokenizing; text that cannot fit is refused before.
@@ -20,12 +21,13 @@ struct Prompt {
   int max_tokens = 1;           // tokens + max_tokens <= max_model_len
 };
 
-// Tokens of a completion's prompt. kTooLong when prompt and max_tokens exceed the model, kInvalid when it has no token.
+// Tokens of a completion's prompt. kTooLong when prompt and max_tokens exceed the model, kInvalid
+// when it has no token.
 Result<Prompt> completion_prompt(const ModelEntry& entry, const CompletionCall& call,
                                  const PromptInput& input);
 
-// The text of a conversation by the model's chat template. kInvalid with the template's own words when it refuses the
-// conversation, or when the model has no template.
+// The text of a conversation by the model's chat template. kInvalid with the template's own words
+// when it refuses the conversation, or when the model has no template.
 Result<std::string> chat_text(const ModelEntry& entry, const ChatCall& chat);
 
 // Tokens of a conversation; errors as above.

@@ -17,14 +17,6 @@ constexpr std::array kRequestBounds = {.3,  .5,  .8,  1.,  1.5,  2.,   2.5,  5.,
                                        30., 40., 50., 60., 120., 240., 480., 960., 1920., 7680.};
 constexpr std::array kChoiceBounds = {1., 2., 5., 10., 20.};
 
-}  // namespace
-
-MetricLabels model_labels(const std::string& model_name) {
-  return {{"model_name", model_name}, {"engine", "0"}};
-}
-
-namespace {
-
 // Makes series of one model: all with its labels, token counts with its buckets.
 struct Maker {
   MetricRegistry& registry;
@@ -66,7 +58,8 @@ std::array<Counter*, 4> success_counters(const Maker& make) {
 
 ServeMetrics make_serve_metrics(MetricRegistry& registry, const std::string& model_name,
                                 int max_model_len) {
-  const Maker make{registry, model_labels(model_name), one_two_five_bounds(max_model_len)};
+  const Maker make{
+      registry, {{"model_name", model_name}, {"engine", "0"}}, one_two_five_bounds(max_model_len)};
   const MetricName by_source = {
       "vllm:prompt_tokens_by_source_total", "Prompt tokens, by where their KV came from.", {}};
   return {

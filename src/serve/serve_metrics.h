@@ -1,9 +1,10 @@
 // What the front end counts and times, under vLLM's metric names, for one model.
 //
-// The engine's gauges (running, waiting, KV usage) are registered by the engine in the same registry with the same
-// labels: model_labels() is shared for that.
+// The engine's gauges (running, waiting, KV usage) are its own, in the same registry and with the
+// same labels: model_name and engine="0".
 //
-// Threads: a RequestMeter belongs to the thread that delivers the request's events; the rest from any thread.
+// Threads: a RequestMeter belongs to the thread that delivers the request's events; the rest from
+//          any thread.
 #pragma once
 
 #include <array>
@@ -16,9 +17,6 @@
 #include "request/request.h"
 
 namespace inferno::serve {
-
-// {model_name="NAME", engine="0"}, the labels of every vllm: metric.
-MetricLabels model_labels(const std::string& model_name);
 
 // The series of one model; they live as long as the registry.
 struct ServeMetrics {

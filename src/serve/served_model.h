@@ -1,7 +1,8 @@
 // A model that the API serves: its names, what turns text into tokens, and what generates.
 //
 // Nothing here is owned: whoever starts the server keeps the parts alive until the server has
-// stopped. Threads: read by all I/O threads; its parts are safe for concurrent const use.
+// stopped.
+// Threads: read by all I/O threads; its parts are safe for concurrent const use.
 #pragma once
 
 #include <chrono>

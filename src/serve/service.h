@@ -1,4 +1,5 @@
-// What all endpoints work with: the served models, and the way from a checked call to running sequences.
+// What all endpoints work with: the served models, and the way from a checked call to running
+// sequences.
 //
 // Threads: immutable while the server runs; used by all I/O threads.
 #pragma once
@@ -30,13 +31,14 @@ struct Service {
   bool healthy() const;
 };
 
-// Fills id, created, responder and model; takes what headers say over the body: X-Request-Id names the request,
-// X-Vllm-Priority sets its priority. kInvalid when a header's value is wrong.
+// Fills id, created, responder and model; takes what headers say over the body: X-Request-Id names
+// the request, X-Vllm-Priority sets its priority. kInvalid when a header's value is wrong.
 Result<AnswerContext> make_context(const ModelEntry& entry, const net::HttpRequest& request,
                                    std::shared_ptr<net::Responder> responder, Call call,
                                    std::string_view id_prefix);
 
-// Submits all prompts of `answer`'s context and starts the stream where one is wanted. Errors are answered.
+// Submits all prompts of `answer`'s context and starts the stream where one is wanted. Errors are
+// answered.
 void start_answer(const AnswerContext& context, const net::HttpRequest& request,
                   std::unique_ptr<Answer> answer);
 

@@ -6,7 +6,8 @@
 
 namespace inferno::serve {
 
-// {prompt | messages} -> {count, max_model_len, tokens, token_strs}, exactly as a completion or chat would see them.
+// {prompt | messages} -> {count, max_model_len, tokens, token_strs}, exactly as a completion or
+// chat would see them.
 void handle_tokenize(const Service& service, const net::HttpRequest& request,
                      net::Responder& responder);
 

@@ -12,7 +12,9 @@ namespace {
 
 static_assert(std::endian::native == std::endian::little, "hashes are over little-endian bytes");
 
-BlockHash from_xxh(XXH128_hash_t hash) { return {hash.high64, hash.low64}; }
+BlockHash from_xxh(XXH128_hash_t hash) {
+  return {hash.high64, hash.low64};
+}
 
 void append_number(uint64_t number, std::string& out) {
   char bytes[sizeof number];
@@ -50,6 +52,8 @@ BlockHash child_hash(BlockHash parent, std::span<const TokenId> tokens) {
   return from_xxh(XXH3_128bits(buffer, bytes));
 }
 
-std::string to_string(BlockHash hash) { return fmt::format("{:016x}{:016x}", hash.high, hash.low); }
+std::string to_string(BlockHash hash) {
+  return fmt::format("{:016x}{:016x}", hash.high, hash.low);
+}
 
 }  // namespace inferno::token

@@ -37,7 +37,8 @@ size_t MergeRules::slot_of(uint64_t key) const {
   const size_t mask = slots_.size() - 1;
   // Fibonacci hashing (Knuth, TAOCP 3, section 6.4): 2^64 divided by the golden ratio; the high bits are mixed best.
   size_t slot = (key * 0x9E3779B97F4A7C15u) >> 20 & mask;
-  while (slots_[slot].key != key && slots_[slot].key != kFree) slot = (slot + 1) & mask;
+  while (slots_[slot].key != key && slots_[slot].key != kFree)
+    slot = (slot + 1) & mask;
   return slot;
 }
 

@@ -79,7 +79,8 @@ class Merger {
   static constexpr uint32_t kNever = UINT32_MAX;
 
   std::vector<Node> nodes_;
-  std::vector<uint64_t> heap_;  // rank << 32 | index: the smallest is the next to join; stale ones are skipped
+  std::vector<uint64_t>
+      heap_;  // rank << 32 | index: the smallest is the next to join; stale ones are skipped
 };
 
 template <typename Join>
@@ -99,7 +100,8 @@ void Merger::merge(Join&& join) {
     heap_.push_back(uint64_t{node.rank} << 32 | index);
   };
   for (uint32_t i = 0; i < count; ++i) {
-    nodes_[i] = {i - 1, i + 1, kNever, kNoToken};  // the first has no previous: UINT32_MAX, never followed
+    nodes_[i] = {i - 1, i + 1, kNever,
+                 kNoToken};  // the first has no previous: UINT32_MAX, never followed
     rank_at(i);
   }
   std::ranges::make_heap(heap_, std::greater<>());

@@ -40,9 +40,8 @@ void ByteLevelModel::encode(std::string_view word, Merger& scratch,
   for (size_t i = 0; i < word.size(); ++i) {
     symbols.push_back({bytes_[static_cast<uint8_t>(word[i])], static_cast<uint32_t>(i), 1});
   }
-  scratch.merge([&](const Symbol& left, const Symbol& right) {
-    return rules_.find(left.id, right.id);
-  });
+  scratch.merge(
+      [&](const Symbol& left, const Symbol& right) { return rules_.find(left.id, right.id); });
   for (const Symbol& symbol : symbols) {
     const TokenId id = symbol.id == kNoToken ? unknown_ : symbol.id;
     if (id != kNoToken) out.push_back(id);

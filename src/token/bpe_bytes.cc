@@ -31,7 +31,9 @@ constexpr Tables kTables = make_tables();
 
 }  // namespace
 
-char32_t stand_in_of(uint8_t byte) { return kTables.stand_in[byte]; }
+char32_t stand_in_of(uint8_t byte) {
+  return kTables.stand_in[byte];
+}
 
 std::optional<std::string> bytes_of_piece(std::string_view piece) {
   std::string bytes;
@@ -48,7 +50,8 @@ std::optional<std::string> bytes_of_piece(std::string_view piece) {
 
 std::string piece_of_bytes(std::string_view bytes) {
   std::string piece;
-  for (const char byte : bytes) append_utf8(stand_in_of(static_cast<uint8_t>(byte)), piece);
+  for (const char byte : bytes)
+    append_utf8(stand_in_of(static_cast<uint8_t>(byte)), piece);
   return piece;
 }
 

@@ -34,7 +34,7 @@ class Detokenizer {
  private:
   const Tokenizer* tokenizer_;
   DecodeOptions options_;
-  bool drop_space_;       // no byte of text yet, and its leading space is the vocabulary's
+  bool drop_space_;      // no byte of text yet, and its leading space is the vocabulary's
   std::string pending_;  // a proper prefix of one UTF-8 character
 };
 

@@ -14,6 +14,9 @@ namespace {
 // What a match looks at unless it needs more. Words are shorter; a hostile expression costs at most its square.
 constexpr size_t kWindowBytes = 2048;
 
+// The window once the budget is used up: the cost of a hostile match goes with its square.
+constexpr size_t kDegradedWindowBytes = 256;
+
 // A window that was too small is tried again this many times as large.
 constexpr size_t kWindowGrowth = 4;
 
@@ -48,24 +51,20 @@ struct Span {
   size_t end = 0;
 };
 
-Result<Code> compile(std::string_view regex) {
-  if (regex.size() > kMaxRegexBytes) {
-    return fail(Fault::kInvalid, "pre-tokenizer expression has {} bytes, limit {}", regex.size(),
-                kMaxRegexBytes);
-  }
-  Result<std::string> translated = translate_regex(regex);
-  if (!translated) return std::unexpected(translated.error());
+// Compiles a translated expression; `source` is how the file spells it.
+Result<Code> compile(std::string_view source, const std::string& translated, uint32_t anchored) {
   int error = 0;
   size_t error_offset = 0;
-  const uint32_t options = PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE | PCRE2_NEVER_BACKSLASH_C;
-  Code code(pcre2_compile(reinterpret_cast<PCRE2_SPTR>(translated->data()), translated->size(),
+  const uint32_t options =
+      PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE | PCRE2_NEVER_BACKSLASH_C | anchored;
+  Code code(pcre2_compile(reinterpret_cast<PCRE2_SPTR>(translated.data()), translated.size(),
                           options, &error, &error_offset, nullptr));
   if (code == nullptr) {
     PCRE2_UCHAR message[256] = {};
     pcre2_get_error_message(error, message, sizeof message);
     return fail(Fault::kInvalid, "pre-tokenizer expression \"{}\": {} at byte {} of \"{}\"",
-                regex.substr(0, 200), reinterpret_cast<const char*>(message), error_offset,
-                translated->substr(0, 200));
+                source.substr(0, 200), reinterpret_cast<const char*>(message), error_offset,
+                translated.substr(0, 200));
   }
   // Where there is no JIT (no executable memory), pcre2_match interprets.
   pcre2_jit_compile(code.get(), PCRE2_JIT_COMPLETE | PCRE2_JIT_PARTIAL_HARD);
@@ -75,10 +74,15 @@ Result<Code> compile(std::string_view regex) {
 }  // namespace
 
 struct PreTokenizer::Stage {
-  Code code;
+  Code search;
+  Code
+      anchored;  // matches at the offset only; none if the expression asks where the search began (\G)
 };
 
 // Finds matches, one after another, for one call of split(): holds what PCRE2 needs for that and the budget.
+//
+// A search only ever sees a small window. If a match there would have to see more, the larger window is matched
+// at that one place, so that no place of a large window is tried but once for each time it grows.
 class PreTokenizer::Matcher {
  public:
   Matcher(const PreTokenizer& owner, size_t text_bytes)
@@ -91,70 +95,96 @@ class PreTokenizer::Matcher {
     pcre2_set_heap_limit(context_.get(), kHeapLimitKibibytes);
   }
 
-  // The first match in `text` that begins at or behind `offset`; an empty one only behind it. False if none.
-  bool next(const Stage& stage, std::string_view text, size_t offset, Span& match) {
-    while (offset < text.size()) {
-      size_t end = 0;
-      const int count = match_in_window(stage, text, offset, end);
-      const bool exhausted = budget_ == 0;
+  // The first match in `text` that begins at or behind `from`; an empty one only behind it. False if none.
+  bool next(const Stage& stage, std::string_view text, size_t from, Span& match) {
+    Try attempt = {.text = text, .from = from, .offset = from};
+    while (attempt.offset < text.size()) {
+      attempt.end =
+          window_end(text, attempt.offset, budget_ > 0 ? kWindowBytes : kDegradedWindowBytes);
+      int count = match_once(stage.search.get(), attempt, Exactness::kExact);
+      size_t resume = attempt.end;  // where to go on when nothing matched
+      if (count == PCRE2_ERROR_PARTIAL) count = match_grown(stage, attempt, resume);
       if (count >= 0) {
         const size_t* found = pcre2_get_ovector_pointer(data_.get());
         match = {found[0], found[1]};
-        if (match.begin < offset || match.end < match.begin) return false;  // odd uses of \K
+        if (match.begin < attempt.offset || match.end < match.begin)
+          return false;  // odd uses of \K
         // Cut by the window only because it began late in it: look again from there.
-        const bool cut = exhausted && match.end == end && end < text.size();
-        if (!cut || match.begin == offset) return true;
-        offset = match.begin;
-      } else if (count == PCRE2_ERROR_NOMATCH) {
-        offset = end;
+        const bool cut = budget_ == 0 && match.end == attempt.end && attempt.end < text.size();
+        if (!cut || match.begin == attempt.offset) return true;
+        attempt.offset = match.begin;
       } else {
-        owner_.degraded_splits_.fetch_add(1, std::memory_order_relaxed);
-        if (exhausted) offset = end;  // even a small window is too hard: leave it whole
-        budget_ = 0;
+        if (count != PCRE2_ERROR_NOMATCH) degrade();  // too hard even for a window: leave it whole
+        attempt.offset = resume;
       }
     }
     return false;
   }
 
  private:
-  // Matches in a window from `offset` on; sets its `end`. Grows the window while the match needs to see more,
-  // as long as the budget lasts. Returns what pcre2_match does.
-  int match_in_window(const Stage& stage, std::string_view text, size_t offset, size_t& end) {
-    size_t window = kWindowBytes;
-    for (;;) {
-      end = window_end(text, offset, window);
-      const bool final = end == text.size() || budget_ == 0;
-      const int count = match_once(stage, text.substr(0, end), offset, final ? 0 : PCRE2_PARTIAL_HARD);
-      if (count != PCRE2_ERROR_PARTIAL) return count;
-      const size_t spent = end - offset;
-      if (budget_ > spent) {
-        budget_ -= spent;
-        window *= kWindowGrowth;
+  // One match: at or behind `offset`, in `text` up to `end`.
+  struct Try {
+    std::string_view text;
+    size_t from = 0;  // where an empty match does not count
+    size_t offset = 0;
+    size_t end = 0;
+  };
+
+  enum class Exactness : uint8_t {
+    kExact,  // PCRE2_ERROR_PARTIAL if the match depends on what is behind the window
+    kCut,    // the window's end is the text's
+  };
+
+  // Matches again where a small window was not enough, in larger and larger ones, as long as the budget lasts.
+  // Sets `resume` to where the search goes on if there is no match. Returns what pcre2_match does.
+  int match_grown(const Stage& stage, Try& attempt, size_t& resume) {
+    const pcre2_code* code = stage.search.get();
+    if (stage.anchored != nullptr) {
+      code = stage.anchored.get();
+      attempt.offset = pcre2_get_ovector_pointer(data_.get())[0];
+    }
+    for (size_t window = kWindowBytes * kWindowGrowth;; window *= kWindowGrowth) {
+      attempt.end = window_end(attempt.text, attempt.offset, window);
+      const size_t cost = attempt.end - attempt.offset;
+      const bool affordable = budget_ > cost;
+      if (affordable) {
+        budget_ -= cost;
       } else {
-        budget_ = 0;
-        window = kWindowBytes;
-        owner_.degraded_splits_.fetch_add(1, std::memory_order_relaxed);
+        degrade();
+        attempt.end = window_end(attempt.text, attempt.offset, kDegradedWindowBytes);
       }
+      const int count = match_once(code, attempt, affordable ? Exactness::kExact : Exactness::kCut);
+      if (count == PCRE2_ERROR_PARTIAL) continue;
+      resume = attempt.end;
+      if (stage.anchored != nullptr) resume = window_end(attempt.text, attempt.offset, 1);
+      return count;
     }
   }
 
-  int match_once(const Stage& stage, std::string_view text, size_t offset, uint32_t options) {
-    const auto* subject = reinterpret_cast<PCRE2_SPTR>(text.data());
-    options |= PCRE2_NO_UTF_CHECK | PCRE2_NOTEMPTY_ATSTART;
-    int count = pcre2_match(stage.code.get(), subject, text.size(), offset, options, data_.get(),
-                            context_.get());
-    if (count == PCRE2_ERROR_JIT_STACKLIMIT) {
-      count = pcre2_match(stage.code.get(), subject, text.size(), offset, options | PCRE2_NO_JIT,
-                          data_.get(), context_.get());
-    }
-    return count;
+  int match_once(const pcre2_code* code, const Try& attempt, Exactness exactness) {
+    const auto* subject = reinterpret_cast<PCRE2_SPTR>(attempt.text.data());
+    uint32_t options = PCRE2_NO_UTF_CHECK;
+    if (attempt.offset == attempt.from) options |= PCRE2_NOTEMPTY_ATSTART;
+    const bool whole = attempt.end == attempt.text.size();
+    if (exactness == Exactness::kExact && !whole && budget_ > 0) options |= PCRE2_PARTIAL_HARD;
+    const int count = pcre2_match(code, subject, attempt.end, attempt.offset, options, data_.get(),
+                                  context_.get());
+    if (count != PCRE2_ERROR_JIT_STACKLIMIT) return count;
+    return pcre2_match(code, subject, attempt.end, attempt.offset, options | PCRE2_NO_JIT,
+                       data_.get(), context_.get());
   }
 
-  // The end of a window of about `bytes` bytes, not inside a character.
+  void degrade() {
+    owner_.degraded_splits_.fetch_add(1, std::memory_order_relaxed);
+    budget_ = 0;
+  }
+
+  // The end of a window of at least `bytes` bytes, not inside a character.
   static size_t window_end(std::string_view text, size_t offset, size_t bytes) {
     if (text.size() - offset <= bytes) return text.size();
     size_t end = offset + bytes;
-    while (end < text.size() && (static_cast<uint8_t>(text[end]) & 0xC0) == 0x80) ++end;
+    while (end < text.size() && (static_cast<uint8_t>(text[end]) & 0xC0) == 0x80)
+      ++end;
     return end;
   }
 
@@ -170,9 +200,21 @@ PreTokenizer::~PreTokenizer() = default;
 Result<std::unique_ptr<PreTokenizer>> PreTokenizer::create(std::span<const std::string> regexes) {
   std::unique_ptr<PreTokenizer> result(new PreTokenizer);
   for (const std::string& regex : regexes) {
-    Result<Code> code = compile(regex);
-    if (!code) return std::unexpected(code.error());
-    result->stages_.push_back({std::move(*code)});
+    if (regex.size() > kMaxRegexBytes) {
+      return fail(Fault::kInvalid, "pre-tokenizer expression has {} bytes, limit {}", regex.size(),
+                  kMaxRegexBytes);
+    }
+    const Result<std::string> translated = translate_regex(regex);
+    if (!translated) return std::unexpected(translated.error());
+    Result<Code> search = compile(regex, *translated, 0);
+    if (!search) return std::unexpected(search.error());
+    Stage stage = {.search = std::move(*search), .anchored = nullptr};
+    if (regex.find("\\G") == std::string::npos) {
+      Result<Code> anchored = compile(regex, *translated, PCRE2_ANCHORED);
+      if (!anchored) return std::unexpected(anchored.error());
+      stage.anchored = std::move(*anchored);
+    }
+    result->stages_.push_back(std::move(stage));
   }
   return result;
 }

@@ -32,11 +32,12 @@ constexpr Regex kQwen35Words =
 constexpr Regex kMiniCpmWords =
     R"re((?:'[sS]|'[tT]|'[rR][eE]|'[vV][eE]|'[mM]|'[lL][lL]|'[dD])|[^\r\n\p{L}\p{N}]?\p{L}+|)re"
     R"re(\p{N}+| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)re";
+// Long runs of spaces are cut up; only from the beginning of a run need a line end be looked for.
 constexpr Regex kJais2Words =
     R"re((?:'[sS]|'[tT]|'[rR][eE]|'[vV][eE]|'[mM]|'[lL][lL]|'[dD])|[^\r\n\p{L}\p{N}]?\p{L}+|)re"
-    R"re(\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s{512}(?!\S)|\s{256}(?!\S)|)re"
-    R"re(\s{128}(?!\S)|\s{64}(?!\S)|\s{32}(?!\S)|\s{16}(?!\S)|\s{8}(?!\S)|\s{4}(?!\S)|)re"
-    R"re(\s{1,2}(?!\S)|\s{1})re";
+    R"re(\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|(?<![^\S\r\n])\s*[\r\n]+|\s{512}(?!\S)|)re"
+    R"re(\s{256}(?!\S)|\s{128}(?!\S)|\s{64}(?!\S)|\s{32}(?!\S)|\s{16}(?!\S)|\s{8}(?!\S)|)re"
+    R"re(\s{4}(?!\S)|\s{1,2}(?!\S)|\s{1})re";
 constexpr Regex kBailingWords =
     R"re('(?:[sSdDmMtT]|[lL][lL]|[vV][eE]|[rR][eE])|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}|)re"
     R"re( ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]|\s+(?!\S)|\s+)re";
@@ -202,7 +203,8 @@ constexpr auto kRules = std::to_array<NamedRule>({
     {"gpt-4o", {.regexes = kGpt4o}},
     {"gpt3-finnish", {.regexes = kBloom}},
     {"granite-docling", {.regexes = kGpt2}},
-    {"granite-embed-multi-311m", {.regexes = kGemma4, .raw_utf8 = true, .escape_whitespaces = true}},
+    {"granite-embed-multi-311m",
+     {.regexes = kGemma4, .raw_utf8 = true, .escape_whitespaces = true}},
     {"granite-embed-multi-97m", {.regexes = kGpt4o, .ignore_merges = true}},
     {"grok-2", {.regexes = kQwen2}},
     {"hunyuan", {.regexes = kQwen2}},

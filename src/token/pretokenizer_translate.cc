@@ -193,6 +193,8 @@ class Translator {
 
 }  // namespace
 
-Result<std::string> translate_regex(std::string_view regex) { return Translator(regex).run(); }
+Result<std::string> translate_regex(std::string_view regex) {
+  return Translator(regex).run();
+}
 
 }  // namespace inferno::token

@@ -91,7 +91,8 @@ SentencePieceModel::SentencePieceModel(const Vocabulary& vocabulary,
     }
   }
   for (int byte = 0; byte < 256; ++byte) {
-    bytes_[static_cast<size_t>(byte)] = spelled.find(fmt::format("<0x{:02X}>", byte)).value_or(kNoToken);
+    bytes_[static_cast<size_t>(byte)] =
+        spelled.find(fmt::format("<0x{:02X}>", byte)).value_or(kNoToken);
   }
   if (vocabulary.merges.empty()) {
     ranks_ = ranks_of(vocabulary.scores);
@@ -107,7 +108,8 @@ void SentencePieceModel::encode(std::string_view text, Merger& scratch,
     size_t end = text.size();
     if (cuts_at_marks_) {
       size_t word = 0;
-      while (text.substr(word).starts_with(kSpaceMark)) word += kSpaceMark.size();
+      while (text.substr(word).starts_with(kSpaceMark))
+        word += kSpaceMark.size();
       end = std::min(text.find(kSpaceMark, word), text.size());
     }
     encode_stretch(text.substr(0, end), scratch, out);
@@ -127,9 +129,8 @@ void SentencePieceModel::encode_stretch(std::string_view text, Merger& scratch,
     begin += piece.size();
   }
   if (rules_) {
-    scratch.merge([&](const Symbol& left, const Symbol& right) {
-      return rules_->find(left.id, right.id);
-    });
+    scratch.merge(
+        [&](const Symbol& left, const Symbol& right) { return rules_->find(left.id, right.id); });
   } else {
     scratch.merge([&](const Symbol& left, const Symbol& right) {
       return join_text(text.substr(left.begin, size_t{left.size} + right.size));

@@ -41,8 +41,9 @@ class SentencePieceModel {
   void append_bytes(std::string_view bytes, std::vector<TokenId>& out) const;
   std::optional<Joined> join_text(std::string_view text) const;
 
-  PieceIndex index_;               // what merging may produce: no control, unknown or byte token
-  std::vector<uint32_t> ranks_;    // [V] by score: equal scores, equal ranks; empty if there are rules
+  PieceIndex index_;  // what merging may produce: no control, unknown or byte token
+  std::vector<uint32_t>
+      ranks_;  // [V] by score: equal scores, equal ranks; empty if there are rules
   std::optional<MergeRules> rules_;
   std::array<TokenId, 256> bytes_;  // kNoToken where there is no byte token
   TokenId unknown_ = kNoToken;

@@ -94,8 +94,8 @@ class Encoding {
       text = composed;
     }
     std::string out;
-    const bool prefix = vocabulary.add_space_prefix && (place == Place::kBeginning ||
-                                                        vocabulary.space_prefix_after_special);
+    const bool prefix = vocabulary.add_space_prefix &&
+                        (place == Place::kBeginning || vocabulary.space_prefix_after_special);
     if (!tables_.escapes_spaces) {
       if (prefix && !text.starts_with(' ')) out += ' ';
       out += text;
@@ -149,7 +149,8 @@ std::vector<TokenId> Tokenizer::encode(std::string_view text, EncodeOptions opti
 
 std::string Tokenizer::decode(std::span<const TokenId> tokens, DecodeOptions options) const {
   std::string bytes;
-  for (const TokenId token : tokens) bytes += piece_bytes(token, options);
+  for (const TokenId token : tokens)
+    bytes += piece_bytes(token, options);
   std::string_view text = bytes;
   if (options.starts_text && strips_leading_space() && text.starts_with(' ')) text.remove_prefix(1);
   std::string repaired;
@@ -164,19 +165,29 @@ std::string_view Tokenizer::piece_bytes(TokenId token, DecodeOptions options) co
   return tables_->rendered[static_cast<size_t>(token)];
 }
 
-int Tokenizer::vocab_size() const { return static_cast<int>(tables_->vocabulary.tokens.size()); }
+int Tokenizer::vocab_size() const {
+  return static_cast<int>(tables_->vocabulary.tokens.size());
+}
 
-bool Tokenizer::is_special(TokenId token) const { return tables_->has(token, kSpecial); }
+bool Tokenizer::is_special(TokenId token) const {
+  return tables_->has(token, kSpecial);
+}
 
-bool Tokenizer::is_end_of_generation(TokenId token) const { return tables_->has(token, kEnds); }
+bool Tokenizer::is_end_of_generation(TokenId token) const {
+  return tables_->has(token, kEnds);
+}
 
 std::optional<TokenId> Tokenizer::find(std::string_view piece) const {
   return tables_->index.find(piece);
 }
 
-const Vocabulary& Tokenizer::vocabulary() const { return tables_->vocabulary; }
+const Vocabulary& Tokenizer::vocabulary() const {
+  return tables_->vocabulary;
+}
 
-bool Tokenizer::strips_leading_space() const { return tables_->strips_leading_space; }
+bool Tokenizer::strips_leading_space() const {
+  return tables_->strips_leading_space;
+}
 
 uint64_t Tokenizer::degraded_splits() const {
   return tables_->pre_tokenizer ? tables_->pre_tokenizer->degraded_splits() : 0;

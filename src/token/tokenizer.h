@@ -37,7 +37,7 @@ struct EncodeOptions {
 struct DecodeOptions {
   bool skip_special = true;  // control and unknown tokens add no text
   bool starts_text = true;   // the first token begins a text: the space a SentencePiece vocabulary
-                            // puts there is dropped. False for an answer that continues a prompt.
+                             // puts there is dropped. False for an answer that continues a prompt.
 };
 
 class Tokenizer {

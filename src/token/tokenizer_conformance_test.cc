@@ -53,16 +53,29 @@ void expect_reference_ids(Case reference) {
 void expect_gguf_conforms(const std::string& name) {
   const auto folder = testing::reference_folder();
   if (!folder) GTEST_SKIP() << "no ../shared/tokenizers beside the source";
-  expect_reference_ids({name, testing::read_gguf_vocabulary(*folder / (name + ".gguf")), name + ".gguf"});
+  expect_reference_ids(
+      {name, testing::read_gguf_vocabulary(*folder / (name + ".gguf")), name + ".gguf"});
 }
 
-TEST(TokenizerConformance, LlamaSentencePiece) { expect_gguf_conforms("llama-spm"); }
-TEST(TokenizerConformance, Phi3) { expect_gguf_conforms("phi-3"); }
-TEST(TokenizerConformance, Gpt2) { expect_gguf_conforms("gpt-2"); }
-TEST(TokenizerConformance, StarCoder) { expect_gguf_conforms("starcoder"); }
-TEST(TokenizerConformance, DeepSeekLlm) { expect_gguf_conforms("deepseek-llm"); }
+TEST(TokenizerConformance, LlamaSentencePiece) {
+  expect_gguf_conforms("llama-spm");
+}
+TEST(TokenizerConformance, Phi3) {
+  expect_gguf_conforms("phi-3");
+}
+TEST(TokenizerConformance, Gpt2) {
+  expect_gguf_conforms("gpt-2");
+}
+TEST(TokenizerConformance, StarCoder) {
+  expect_gguf_conforms("starcoder");
+}
+TEST(TokenizerConformance, DeepSeekLlm) {
+  expect_gguf_conforms("deepseek-llm");
+}
 
-TEST(TokenizerConformance, BertBge) { expect_gguf_conforms("bert-bge"); }
+TEST(TokenizerConformance, BertBge) {
+  expect_gguf_conforms("bert-bge");
+}
 
 TEST(TokenizerConformance, Llama3FromTiktoken) {
   const auto folder = testing::reference_folder();

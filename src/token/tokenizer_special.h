@@ -45,9 +45,9 @@ class SpecialMatcher {
   };
   std::optional<uint32_t> child(uint32_t node, char byte) const;
 
-  std::vector<Node> nodes_;                      // [0] is the root
+  std::vector<Node> nodes_;                       // [0] is the root
   std::unordered_map<uint64_t, uint32_t> edges_;  // node << 8 | byte -> node
-  std::array<bool, 256> begins_{};               // bytes that begin a spelling
+  std::array<bool, 256> begins_{};                // bytes that begin a spelling
 };
 
 }  // namespace inferno::token

@@ -13,12 +13,30 @@ namespace inferno::token {
 namespace {
 
 // Pieces that end an answer in the models that have them as special tokens; their files do not always say so.
-constexpr auto kEndingPieces = std::to_array<std::string_view>(
-    {"<|eot_id|>", "<|im_end|>", "<|end|>", "<|return|>", "<|call|>", "<|flush|>", "<|calls|>",
-     "<end_of_turn>", "<turn|>", "<|endoftext|>", "<|end_of_text|>", "<|eom_id|>", "<EOT>", "_<EOT>",
-     "< EOT >", "<|end_of_turn|>", "<|endofturn|>", "[|endofturn|]", "<end_of_utterance>", "<eos>",
-     "<|end\xE2\x96\x81of\xE2\x96\x81sentence|>",
-     "<\xEF\xBD\x9C" "end\xE2\x96\x81of\xE2\x96\x81sentence\xEF\xBD\x9C>"});
+constexpr auto kEndingPieces =
+    std::to_array<std::string_view>({"<|eot_id|>",
+                                     "<|im_end|>",
+                                     "<|end|>",
+                                     "<|return|>",
+                                     "<|call|>",
+                                     "<|flush|>",
+                                     "<|calls|>",
+                                     "<end_of_turn>",
+                                     "<turn|>",
+                                     "<|endoftext|>",
+                                     "<|end_of_text|>",
+                                     "<|eom_id|>",
+                                     "<EOT>",
+                                     "_<EOT>",
+                                     "< EOT >",
+                                     "<|end_of_turn|>",
+                                     "<|endofturn|>",
+                                     "[|endofturn|]",
+                                     "<end_of_utterance>",
+                                     "<eos>",
+                                     "<|end\xE2\x96\x81of\xE2\x96\x81sentence|>",
+                                     "<\xEF\xBD\x9C"
+                                     "end\xE2\x96\x81of\xE2\x96\x81sentence\xEF\xBD\x9C>"});
 
 TokenType type_of(const Vocabulary& vocabulary, size_t id) {
   return vocabulary.types.empty() ? TokenType::kNormal : vocabulary.types[id];
@@ -35,19 +53,21 @@ struct NamedId {
 
 Result<void> check_id(NamedId named, size_t vocab_size) {
   if (!named.id || (*named.id >= 0 && static_cast<size_t>(*named.id) < vocab_size)) return {};
-  return fail(Fault::kInvalid, "{} token id is {}, the vocabulary has {} tokens", named.name, *named.id,
-              vocab_size);
+  return fail(Fault::kInvalid, "{} token id is {}, the vocabulary has {} tokens", named.name,
+              *named.id, vocab_size);
 }
 
 Result<void> check_ids(const Vocabulary& vocabulary) {
-  std::vector<NamedId> all = {{"bos", vocabulary.bos}, {"eos", vocabulary.eos},
-                              {"eot", vocabulary.eot}, {"eom", vocabulary.eom},
-                              {"unk", vocabulary.unk}, {"pad", vocabulary.pad},
-                              {"cls", vocabulary.cls}, {"sep", vocabulary.sep},
-                              {"mask", vocabulary.mask}};
-  for (const TokenId id : vocabulary.end_of_generation) all.push_back({"end_of_generation", id});
-  for (const TokenId id : vocabulary.strip_left) all.push_back({"strip_left", id});
-  for (const TokenId id : vocabulary.strip_right) all.push_back({"strip_right", id});
+  std::vector<NamedId> all = {
+      {"bos", vocabulary.bos}, {"eos", vocabulary.eos}, {"eot", vocabulary.eot},
+      {"eom", vocabulary.eom}, {"unk", vocabulary.unk}, {"pad", vocabulary.pad},
+      {"cls", vocabulary.cls}, {"sep", vocabulary.sep}, {"mask", vocabulary.mask}};
+  for (const TokenId id : vocabulary.end_of_generation)
+    all.push_back({"end_of_generation", id});
+  for (const TokenId id : vocabulary.strip_left)
+    all.push_back({"strip_left", id});
+  for (const TokenId id : vocabulary.strip_right)
+    all.push_back({"strip_right", id});
   for (const NamedId& named : all) {
     if (auto good = check_id(named, vocabulary.tokens.size()); !good) return good;
   }
@@ -142,7 +162,8 @@ void note_facts(TokenizerTables& tables) {
   const Vocabulary& vocabulary = tables.vocabulary;
   tables.facts.resize(vocabulary.tokens.size());
   const auto set = [&](std::span<const TokenId> ids, TokenFact fact) {
-    for (const TokenId id : ids) tables.facts[static_cast<size_t>(id)] |= fact;
+    for (const TokenId id : ids)
+      tables.facts[static_cast<size_t>(id)] |= fact;
   };
   set(vocabulary.end_of_generation, kEnds);
   set(vocabulary.strip_left, kStripsLeft);
@@ -199,7 +220,8 @@ Result<std::unique_ptr<TokenizerTables>> build_tables(Vocabulary vocabulary) {
   if (auto good = prepare_words(*tables); !good) return std::unexpected(good.error());
   tables->pieces.assign(held.tokens.begin(), held.tokens.end());
   tables->index = PieceIndex(tables->pieces);
-  for (size_t id = 0; id < held.tokens.size(); ++id) tables->index.insert(static_cast<TokenId>(id));
+  for (size_t id = 0; id < held.tokens.size(); ++id)
+    tables->index.insert(static_cast<TokenId>(id));
   render_all(*tables);
   find_ending_tokens(*tables);
   note_facts(*tables);

@@ -33,8 +33,9 @@ enum TokenFact : uint8_t {
 
 struct TokenizerTables {
   Vocabulary vocabulary;
-  std::vector<std::string_view> pieces;    // [V] views of vocabulary.tokens
-  std::vector<std::string_view> rendered;  // [V] the bytes each token adds to a text: views of `arena`
+  std::vector<std::string_view> pieces;  // [V] views of vocabulary.tokens
+  std::vector<std::string_view>
+      rendered;  // [V] the bytes each token adds to a text: views of `arena`
   std::string arena;
   PieceIndex index;            // all pieces
   std::vector<uint8_t> facts;  // [V] TokenFact bits

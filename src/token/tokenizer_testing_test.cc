@@ -54,18 +54,30 @@ class GgufMetadata {
 
   double take_number(uint32_t type) {
     switch (type) {
-      case 0: return take<uint8_t>();
-      case 1: return take<int8_t>();
-      case 2: return take<uint16_t>();
-      case 3: return take<int16_t>();
-      case 4: return take<uint32_t>();
-      case 5: return take<int32_t>();
-      case 6: return take<float>();
-      case 7: return take<uint8_t>();
-      case 10: return static_cast<double>(take<uint64_t>());
-      case 11: return static_cast<double>(take<int64_t>());
-      case 12: return take<double>();
-      default: throw std::runtime_error("unknown GGUF value type");
+      case 0:
+        return take<uint8_t>();
+      case 1:
+        return take<int8_t>();
+      case 2:
+        return take<uint16_t>();
+      case 3:
+        return take<int16_t>();
+      case 4:
+        return take<uint32_t>();
+      case 5:
+        return take<int32_t>();
+      case 6:
+        return take<float>();
+      case 7:
+        return take<uint8_t>();
+      case 10:
+        return static_cast<double>(take<uint64_t>());
+      case 11:
+        return static_cast<double>(take<int64_t>());
+      case 12:
+        return take<double>();
+      default:
+        throw std::runtime_error("unknown GGUF value type");
     }
   }
 
@@ -107,7 +119,8 @@ std::string decode_base64(std::string_view text) {
 // The two ranked pieces that `piece` is joined of: merge its bytes with all rules of a lower rank.
 std::optional<Merge> rule_of(const std::string& piece, const std::map<std::string, int>& ranks) {
   std::vector<std::string> parts;
-  for (const char byte : piece) parts.emplace_back(1, byte);
+  for (const char byte : piece)
+    parts.emplace_back(1, byte);
   const int own = ranks.at(piece);
   while (parts.size() > 2) {
     int best = own;
@@ -238,14 +251,13 @@ Vocabulary small_byte_level_vocabulary() {
     const char character = static_cast<char>(byte);
     vocabulary.tokens.push_back(piece_of_bytes({&character, 1}));
   }
-  for (const auto& [left, right] :
-       std::vector<std::pair<std::string, std::string>>{{"h", "e"},
-                                                        {"l", "l"},
-                                                        {"he", "ll"},
-                                                        {"hell", "o"},
-                                                        {" ", "w"},
-                                                        {"a", "a"},
-                                                        {"aa", "aa"}}) {
+  for (const auto& [left, right] : std::vector<std::pair<std::string, std::string>>{{"h", "e"},
+                                                                                    {"l", "l"},
+                                                                                    {"he", "ll"},
+                                                                                    {"hell", "o"},
+                                                                                    {" ", "w"},
+                                                                                    {"a", "a"},
+                                                                                    {"aa", "aa"}}) {
     vocabulary.merges.push_back({piece_of_bytes(left), piece_of_bytes(right)});
     vocabulary.tokens.push_back(piece_of_bytes(left + right));
   }
@@ -269,7 +281,8 @@ Vocabulary small_sentence_piece_vocabulary() {
   add("<unk>", 0, TokenType::kUnknown);
   add("<s>", 0, TokenType::kControl);
   add("</s>", 0, TokenType::kControl);
-  for (int byte = 0; byte < 256; ++byte) add(fmt::format("<0x{:02X}>", byte), 0, TokenType::kByte);
+  for (int byte = 0; byte < 256; ++byte)
+    add(fmt::format("<0x{:02X}>", byte), 0, TokenType::kByte);
   float score = -1;
   for (const char* piece : {"\u2581", "h", "e", "l", "o", "w", "r", "d", "<", "s", ">", "he", "ll",
                             "hell", "hello", "\u2581hello", "\u2581w", "<s", "s>"}) {

@@ -3,7 +3,9 @@
 namespace inferno::token {
 namespace {
 
-uint8_t byte_at(std::string_view text, size_t index) { return static_cast<uint8_t>(text[index]); }
+uint8_t byte_at(std::string_view text, size_t index) {
+  return static_cast<uint8_t>(text[index]);
+}
 
 // What a lead byte promises (Unicode 15, table 3-7): the length, and the range of the second byte, which is
 // narrower than 80..BF where overlong forms, surrogates and values above U+10FFFF would begin.
@@ -95,9 +97,9 @@ size_t valid_utf8_prefix(std::string_view text) {
 }
 
 bool is_white_space(char32_t code) {
-  return (code >= 0x09 && code <= 0x0D) || code == 0x20 || code == 0x85 || code == 0xA0 || code == 0x1680 ||
-         (code >= 0x2000 && code <= 0x200A) || code == 0x2028 || code == 0x2029 || code == 0x202F ||
-         code == 0x205F || code == 0x3000;
+  return (code >= 0x09 && code <= 0x0D) || code == 0x20 || code == 0x85 || code == 0xA0 ||
+         code == 0x1680 || (code >= 0x2000 && code <= 0x200A) || code == 0x2028 || code == 0x2029 ||
+         code == 0x202F || code == 0x205F || code == 0x3000;
 }
 
 size_t leading_white_space(std::string_view text) {
@@ -114,7 +116,8 @@ size_t trailing_white_space(std::string_view text) {
   size_t end = text.size();
   while (end > 0) {
     size_t begin = end - 1;
-    while (begin > 0 && end - begin < 4 && (byte_at(text, begin) & 0xC0) == 0x80) --begin;
+    while (begin > 0 && end - begin < 4 && (byte_at(text, begin) & 0xC0) == 0x80)
+      --begin;
     const Utf8Char last = decode_utf8(text.substr(begin, end - begin));
     const bool whole = last.state == Utf8State::kValid && last.size == end - begin;
     if (!whole || !is_white_space(last.code)) break;

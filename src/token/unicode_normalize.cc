@@ -23,7 +23,7 @@ constexpr uint32_t kLeadingCount = 19;
 constexpr uint32_t kSyllableCount = kLeadingCount * kVowelCount * kTrailingCount;
 
 // Below this no character decomposes to another or composes with one before it.
-constexpr char32_t kFirstInert = 0xC0;   // ... decomposes
+constexpr char32_t kFirstInert = 0xC0;     // ... decomposes
 constexpr char32_t kFirstJoining = 0x300;  // ... joins what is before it
 
 // The range that holds `code`; null if none does.
@@ -77,7 +77,8 @@ void order_marks(std::u32string& text) {
       continue;
     }
     size_t end = begin;
-    while (end < text.size() && combining_class(text[end]) != 0) ++end;
+    while (end < text.size() && combining_class(text[end]) != 0)
+      ++end;
     std::ranges::stable_sort(std::span(text).subspan(begin, end - begin), {}, combining_class);
     begin = end;
   }
@@ -153,7 +154,8 @@ std::string to_nfc(std::string_view text) {
     const size_t valid = valid_utf8_prefix(text);
     std::u32string codes = to_nfd(text.substr(0, valid));
     compose(codes);
-    for (const char32_t code : codes) append_utf8(code, out);
+    for (const char32_t code : codes)
+      append_utf8(code, out);
     text.remove_prefix(valid);
     if (text.empty()) break;
     const Utf8Char bad = decode_utf8(text);
@@ -166,7 +168,8 @@ std::string to_nfc(std::string_view text) {
 char32_t to_lower(char32_t code) {
   if (code < 0x80) return code >= 'A' && code <= 'Z' ? code + 0x20 : code;
   const LowerRange* range = range_of<LowerRange>(kLowerCase, code);
-  if (range == nullptr || (code - range->first) % static_cast<uint32_t>(range->step) != 0) return code;
+  if (range == nullptr || (code - range->first) % static_cast<uint32_t>(range->step) != 0)
+    return code;
   return static_cast<char32_t>(static_cast<int32_t>(code) + range->delta);
 }
 
@@ -182,6 +185,8 @@ bool is_punctuation(char32_t code) {
   return range_of<CodeRange>(kPunctuation, code) != nullptr;
 }
 
-bool is_control(char32_t code) { return range_of<CodeRange>(kControls, code) != nullptr; }
+bool is_control(char32_t code) {
+  return range_of<CodeRange>(kControls, code) != nullptr;
+}
 
 }  // namespace inferno::token

@@ -19,8 +19,8 @@ enum class VocabularyKind : uint8_t {
   kByteLevelBpe,  // GGUF "gpt2": pieces are spelled in the 256 printable stand-ins of GPT-2's bytes
   kSentencePieceBpe,  // GGUF "llama", "gemma4": spaces are U+2581, unknown characters fall back to
                       // bytes
-  kWordPiece,         // GGUF "bert": greedy longest match within words; U+2581 begins a word's first piece
-  kUnigram,           // GGUF "t5": Tokenizer::create() refuses it
+  kWordPiece,  // GGUF "bert": greedy longest match within words; U+2581 begins a word's first piece
+  kUnigram,    // GGUF "t5": Tokenizer::create() refuses it
 };
 
 // The values are those of GGUF's tokenizer.ggml.token_type.
@@ -70,11 +70,13 @@ struct Vocabulary {
   std::optional<TokenId> sep;  // WordPiece: stands in for an absent eos
   std::optional<TokenId> mask;
 
-  bool add_bos = false;           // EncodeOptions::add_special puts bos in front
-  bool add_eos = false;           // ... and eos behind
-  bool add_space_prefix = false;  // text starts as if with a space (byte-level BPE: unless it has one)
-  bool space_prefix_after_special = true;  // ... and so does text behind a special token in the text
-  bool ignore_merges = false;     // a word that is a token as a whole is not merged together
+  bool add_bos = false;  // EncodeOptions::add_special puts bos in front
+  bool add_eos = false;  // ... and eos behind
+  bool add_space_prefix =
+      false;  // text starts as if with a space (byte-level BPE: unless it has one)
+  bool space_prefix_after_special =
+      true;                    // ... and so does text behind a special token in the text
+  bool ignore_merges = false;  // a word that is a token as a whole is not merged together
   bool remove_extra_whitespaces = false;  // SentencePiece: runs of spaces are one, none at the ends
   bool normalize_nfc = false;             // tokenizer.json's NFC normalizer: text is composed first
   bool lowercase = true;                  // WordPiece: lower case, and accents are stripped

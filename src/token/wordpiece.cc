@@ -26,8 +26,8 @@ bool is_dropped(char32_t code) {
 }
 
 size_t count_chars(std::string_view word) {
-  return static_cast<size_t>(
-      std::ranges::count_if(word, [](char byte) { return (static_cast<uint8_t>(byte) & 0xC0) != 0x80; }));
+  return static_cast<size_t>(std::ranges::count_if(
+      word, [](char byte) { return (static_cast<uint8_t>(byte) & 0xC0) != 0x80; }));
 }
 
 }  // namespace
@@ -70,7 +70,8 @@ std::vector<std::string> split_bert_words(std::string_view text, LetterCase lett
   return words;
 }
 
-WordPieceModel::WordPieceModel(const Vocabulary& vocabulary, std::span<const std::string_view> pieces)
+WordPieceModel::WordPieceModel(const Vocabulary& vocabulary,
+                               std::span<const std::string_view> pieces)
     : index_(pieces), unknown_(vocabulary.unk), lowercase_(vocabulary.lowercase) {
   for (size_t id = 0; id < pieces.size(); ++id) {
     const TokenType type = vocabulary.types.empty() ? TokenType::kNormal : vocabulary.types[id];
@@ -81,7 +82,8 @@ WordPieceModel::WordPieceModel(const Vocabulary& vocabulary, std::span<const std
 
 void WordPieceModel::encode(std::string_view text, std::vector<TokenId>& out) const {
   const LetterCase letters = lowercase_ ? LetterCase::kLowered : LetterCase::kKept;
-  for (const std::string& word : split_bert_words(text, letters)) encode_word(word, out);
+  for (const std::string& word : split_bert_words(text, letters))
+    encode_word(word, out);
 }
 
 void WordPieceModel::encode_word(std::string_view word, std::vector<TokenId>& out) const {
@@ -92,7 +94,8 @@ void WordPieceModel::encode_word(std::string_view word, std::vector<TokenId>& ou
   while (!rest.empty()) {
     std::optional<TokenId> piece;
     size_t size = std::min(rest.size(), index_.longest());
-    for (; size > 0 && !piece; --size) piece = index_.find(rest.substr(0, size));
+    for (; size > 0 && !piece; --size)
+      piece = index_.find(rest.substr(0, size));
     if (!piece) break;
     out.push_back(*piece);
     rest.remove_prefix(size + 1);

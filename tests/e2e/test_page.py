@@ -6,7 +6,6 @@ import time
 import pytest
 from fake_server import Behaviour
 
-
 # True on the page when an answer is there and none is under way.
 DONE = (
     "document.querySelectorAll('.message.assistant').length > 0"
@@ -326,7 +325,12 @@ def test_export_can_be_imported_again(page):
 )
 def test_file_that_is_no_export_is_refused_with_words(page, text):
     said = page.run(f"""import("/store.js").then(store => {{
-        try {{ store.importText({json.dumps(text)}); return ""; }} catch (trouble) {{ return trouble.message; }}
+        try {{
+            store.importText({json.dumps(text)});
+            return "";
+        }} catch (trouble) {{
+            return trouble.message;
+        }}
     }})""")
     assert said.startswith("The file is not")
 

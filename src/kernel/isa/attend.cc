@@ -1,14 +1,13 @@
 // Attention of query rows over paged keys and values, for one key/value head.
 //
-//   for chunks of up to 64 (row, head) pairs            their accumulators stay in the second-level cache
+//   for chunks of up to 64 (row, head) pairs            their accumulators stay in the L2 cache
 //     for blocks of 64 absolute positions, ascending    4 pages
 //       for tiles of up to kTilePairs pairs
 //         scores   tile x 64, a chain over e of fma(broadcast q[e], 16 keys)
 //         weights  block maximum, weight_of(), sum      one pair at a time
 //         values   tile x E, a chain over j of fma(broadcast p[j], 16 values)
 //
-// A key or value is loaded once per tile; the first tile of a block asks the next block into the
-// cache.
+// A key or value is loaded once per tile; the first tile of a block prefetches the next block.
 //
 // Invariant: what a pair computes depends on its own position only. Blocks lie at absolute
 // positions; a pair skips blocks it sees nothing of; in a block it sees in part, hidden scores

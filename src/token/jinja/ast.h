@@ -1,7 +1,9 @@
-// The tree of a parsed template. Nodes know how to evaluate or execute themselves (evaluate.cc, execute.cc).
+// The tree of a parsed template. Nodes know how to evaluate or execute themselves (evaluate.cc,
+// execute.cc).
 //
-// Invariant: a tree is immutable after parsing and is shared by all renderings. Its depth is at most kMaxTreeDepth for
-//            expressions and kMaxNestedSyntax for statements, so recursion over it is bounded.
+// Invariant: a tree is immutable after parsing and is shared by all renderings. Its depth is at most
+//            kMaxTreeDepth for expressions and kMaxNestedSyntax for statements, so recursion over
+//            it is bounded.
 #pragma once
 
 #include <cstdint>
@@ -95,7 +97,15 @@ struct Unary : Expression {
 };
 
 enum class BinaryOperator : uint8_t {
-  kAdd, kSubtract, kMultiply, kDivide, kFloorDivide, kModulo, kPower, kAnd, kOr
+  kAdd,
+  kSubtract,
+  kMultiply,
+  kDivide,
+  kFloorDivide,
+  kModulo,
+  kPower,
+  kAnd,
+  kOr
 };
 
 struct Binary : Expression {
@@ -114,7 +124,16 @@ struct Concat : Expression {
   std::vector<ExpressionPtr> parts;
 };
 
-enum class Comparison : uint8_t { kEqual, kNotEqual, kLess, kLessEqual, kGreater, kGreaterEqual, kIn, kNotIn };
+enum class Comparison : uint8_t {
+  kEqual,
+  kNotEqual,
+  kLess,
+  kLessEqual,
+  kGreater,
+  kGreaterEqual,
+  kIn,
+  kNotIn
+};
 
 // a < b <= c: every operand is evaluated at most once.
 struct Compare : Expression {

@@ -8,7 +8,8 @@
 namespace inferno::token::jinja {
 
 Symbol SymbolTable::intern(std::string_view name) {
-  const auto [entry, added] = symbols_.try_emplace(std::string(name), static_cast<Symbol>(names_.size()));
+  const auto [entry, added] =
+      symbols_.try_emplace(std::string(name), static_cast<Symbol>(names_.size()));
   if (added) names_.emplace_back(name);
   return entry->second;
 }
@@ -19,14 +20,19 @@ std::optional<Symbol> SymbolTable::find(std::string_view name) const {
   return found->second;
 }
 
-Value Constant::evaluate(Render&) const { return value; }
+Value Constant::evaluate(Render&) const {
+  return value;
+}
 
-Value Name::evaluate(Render& render) const { return render.variable(symbol); }
+Value Name::evaluate(Render& render) const {
+  return render.variable(symbol);
+}
 
 Value Display::evaluate(Render& render) const {
   std::vector<Value> values;
   values.reserve(items.size());
-  for (const auto& item : items) values.push_back(render.evaluate(*item));
+  for (const auto& item : items)
+    values.push_back(render.evaluate(*item));
   return Value::sequence(render.budget(), kind, std::move(values));
 }
 
@@ -42,9 +48,12 @@ Value DictDisplay::evaluate(Render& render) const {
 Value Unary::evaluate(Render& render) const {
   const Value value = render.evaluate(*operand);
   switch (op) {
-    case UnaryOperator::kNot: return Value::boolean(!value.truthy());
-    case UnaryOperator::kMinus: return negate(value);
-    case UnaryOperator::kPlus: return unary_plus(value);
+    case UnaryOperator::kNot:
+      return Value::boolean(!value.truthy());
+    case UnaryOperator::kMinus:
+      return negate(value);
+    case UnaryOperator::kPlus:
+      return unary_plus(value);
   }
   return value;
 }
@@ -116,7 +125,8 @@ Value Slice::evaluate(Render& render) const {
 Arguments CallArguments::evaluate(Render& render) const {
   Arguments arguments;
   arguments.positional.reserve(positional.size() + 1);
-  for (const auto& argument : positional) arguments.positional.push_back(render.evaluate(*argument));
+  for (const auto& argument : positional)
+    arguments.positional.push_back(render.evaluate(*argument));
   for (const auto& [name, argument] : named) {
     arguments.named.emplace_back(name, render.evaluate(*argument));
   }
@@ -179,6 +189,8 @@ Value Test::evaluate(Render& render) const {
   return Value::boolean(call_test(render, name, values));
 }
 
-Value BlockText::evaluate(Render& render) const { return render.block_text; }
+Value BlockText::evaluate(Render& render) const {
+  return render.block_text;
+}
 
 }  // namespace inferno::token::jinja

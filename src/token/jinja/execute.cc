@@ -34,29 +34,34 @@ void assign_parts(Render& render, const Target& target, const Value& value) {
   if (values.size() > target.parts.size()) {
     raise("ValueError: too many values to unpack (expected {})", target.parts.size());
   }
-  for (size_t i = 0; i < values.size(); ++i) render.assign(target.parts[i], values[i]);
+  for (size_t i = 0; i < values.size(); ++i)
+    render.assign(target.parts[i], values[i]);
 }
 
-// The elements of `inner` for which the loop's condition holds, with the loop's variable set for it.
+// The elements of `inner` for which the loop's condition holds, with the loop's variable set for
+// it.
 Value filtered_elements(Render& render, const For& statement, const Value& iterable,
                         const std::shared_ptr<Scope>& outer) {
   auto inner = render.iterate(iterable);
-  return make_generator(render, "generator", iterable.depth(), [&statement, inner, outer](Render& r, Value& out) {
-    const Render::DepthGuard depth(r);
-    while (inner->next(r, out)) {
-      const Render::ScopeGuard scope(r, outer);
-      r.assign(statement.target, out);
-      if (r.evaluate(*statement.condition).truthy()) return true;
-    }
-    return false;
-  });
+  return make_generator(render, "generator", iterable.depth(),
+                        [&statement, inner, outer](Render& r, Value& out) {
+                          const Render::DepthGuard depth(r);
+                          while (inner->next(r, out)) {
+                            const Render::ScopeGuard scope(r, outer);
+                            r.assign(statement.target, out);
+                            if (r.evaluate(*statement.condition).truthy()) return true;
+                          }
+                          return false;
+                        });
 }
 
 }  // namespace
 
 void Render::assign(const Target& target, Value value) {
   switch (target.kind) {
-    case Target::Kind::kName: scope_->set(target.symbol, std::move(value)); return;
+    case Target::Kind::kName:
+      scope_->set(target.symbol, std::move(value));
+      return;
     case Target::Kind::kNamespaceAttribute: {
       const Value holder = variable(target.symbol);
       Namespace* space = holder.as<Namespace>();
@@ -66,7 +71,9 @@ void Render::assign(const Target& target, Value value) {
       space->set(target.attribute, std::move(value));
       return;
     }
-    case Target::Kind::kTuple: assign_parts(*this, target, value); return;
+    case Target::Kind::kTuple:
+      assign_parts(*this, target, value);
+      return;
   }
 }
 
@@ -153,9 +160,11 @@ Flow FilterBlock::execute(Render& render) const {
 
 Flow With::execute(Render& render) const {
   std::vector<Value> values;
-  for (const auto& [target, value] : variables) values.push_back(render.evaluate(*value));
+  for (const auto& [target, value] : variables)
+    values.push_back(render.evaluate(*value));
   const Render::ScopeGuard scope(render);
-  for (size_t i = 0; i < values.size(); ++i) render.assign(variables[i].first, values[i]);
+  for (size_t i = 0; i < values.size(); ++i)
+    render.assign(variables[i].first, values[i]);
   return render.execute(body);
 }
 
@@ -174,7 +183,9 @@ Flow ScopedBlock::execute(Render& render) const {
   return render.execute(body);
 }
 
-Flow Jump::execute(Render&) const { return flow; }
+Flow Jump::execute(Render&) const {
+  return flow;
+}
 
 Flow LoadTemplate::execute(Render&) const {
   raise("TypeError: no loader for this environment specified");

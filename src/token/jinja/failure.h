@@ -1,11 +1,12 @@
 // Failure: how a template's trouble travels inside this folder, and the limits that can cause one.
 //
-// The interpreter throws a Failure wherever Python would raise; ChatTemplate catches it at the border and returns an
-// Error, so that no exception leaves the folder. A Failure's text begins with the name of Python's exception
-// ("TypeError: ..."), for that is what whoever debugs a template will search for.
+// The interpreter throws a Failure wherever Python would raise; ChatTemplate catches it at the
+// border and returns an Error, so that no exception leaves the folder. A Failure's text begins with
+// the name of Python's exception ("TypeError: ..."), for that is what whoever debugs a template
+// will search for.
 //
-// Every limit is a bound on what one hostile template or conversation can cost. A rendering's work is counted in
-// units of about one node evaluated, one element touched or 64 bytes of text copied.
+// Every limit is a bound on what one hostile template or conversation can cost. A rendering's work
+// is counted in units of about one node evaluated, one element touched or 64 bytes of text copied.
 #pragma once
 
 #include <fmt/format.h>
@@ -21,14 +22,17 @@ namespace inferno::token::jinja {
 
 // Longest template: the largest in use are below 20 KiB.
 inline constexpr size_t kMaxSourceBytes = size_t{4} << 20;
-// Deepest nesting of parentheses, of statements, and of the tree they make (a long chain of `+` is a deep tree).
+// Deepest nesting of parentheses, of statements, and of the tree they make (a long chain of `+` is
+// a deep tree).
 inline constexpr int kMaxNestedSyntax = 100;
 inline constexpr int kMaxTreeDepth = 400;
-// Deepest recursion while rendering: nodes and macro calls in progress. Python stops at 1000 frames.
+// Deepest recursion while rendering: nodes and macro calls in progress. Python stops at 1000
+// frames.
 inline constexpr int kMaxRenderDepth = 1000;
 // Deepest nesting of lists and dictionaries in one value.
 inline constexpr uint32_t kMaxValueDepth = 200;
-// Units of work in one rendering: some seconds at worst. A conversation of 1000 messages needs about 0.2 million.
+// Units of work in one rendering: some seconds at worst. A conversation of 1000 messages needs
+// about 0.2 million.
 inline constexpr uint64_t kMaxWork = 20'000'000;
 // Longest text, of the whole output and of any value.
 inline constexpr size_t kMaxTextBytes = size_t{16} << 20;
@@ -44,7 +48,8 @@ struct Failure {
   bool from_template = false;  // the template itself refused, by raise_exception
 };
 
-// Throws a Failure with this text, which starts with the name of an exception: raise("TypeError: ...").
+// Throws a Failure with this text, which starts with the name of an exception: raise("TypeError:
+// ...").
 template <typename... Args>
 [[noreturn]] void raise(fmt::format_string<Args...> format, Args&&... args) {
   throw Failure{Fault::kInvalid, fmt::format(format, std::forward<Args>(args)...), 0, false};

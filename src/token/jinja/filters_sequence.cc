@@ -1,7 +1,7 @@
 // Filters over lists and other iterables.
 //
-// map, select, reject, unique, batch, slice and items give lazy iterators, as in Jinja: true even when they are empty, without a
-// length, walked once, and no JSON.
+// map, select, reject, unique, batch, slice and items give lazy iterators, as in Jinja: true even
+// when they are empty, without a length, walked once, and no JSON.
 #include <algorithm>
 #include <array>
 #include <charconv>
@@ -75,8 +75,8 @@ struct Keyed {
   Value item;
 };
 
-// Stable merge sort by less(), which may throw: std::stable_sort keeps its invariants then, and elements are lost to
-// no one, for the vector is dropped.
+// Stable merge sort by less(), which may throw: std::stable_sort keeps its invariants then, and
+// elements are lost to no one, for the vector is dropped.
 void sort_keyed(Render& render, std::vector<Keyed>& items, bool reversed) {
   std::ranges::stable_sort(items, [&](const Keyed& a, const Keyed& b) {
     return reversed ? less(render, b.key, a.key) : less(render, a.key, b.key);
@@ -138,7 +138,7 @@ Value filter_reverse(Render& render, Arguments& arguments) {
   }
   if (!Render::is_iterable(value)) raise("FilterArgumentError: argument must be iterable");
   const Value items = render.list(render.elements(value));
-  const std::string_view type = value.is(Kind::kDict) ? "dict_reversekeyiterator"
+  const std::string_view type = value.is(Kind::kDict)                    ? "dict_reversekeyiterator"
                                 : value.is_sequence(SequenceKind::kList) ? "list_reverseiterator"
                                                                          : "reversed";
   return make_generator(render, type, items.depth(),
@@ -163,12 +163,14 @@ Value filter_sort(Render& render, Arguments& arguments) {
   std::vector<Keyed> items;
   for (Value& item : render.elements(bound[0])) {
     std::vector<Value> keys;
-    for (const auto& path : paths) keys.push_back(key_of(render, path, item, case_rule(bound, 2)));
+    for (const auto& path : paths)
+      keys.push_back(key_of(render, path, item, case_rule(bound, 2)));
     items.push_back({Value::tuple(render.budget(), std::move(keys)), std::move(item)});
   }
   sort_keyed(render, items, bound.truth(1, false));
   std::vector<Value> sorted;
-  for (Keyed& keyed : items) sorted.push_back(std::move(keyed.item));
+  for (Keyed& keyed : items)
+    sorted.push_back(std::move(keyed.item));
   return render.list(std::move(sorted));
 }
 
@@ -179,7 +181,8 @@ Value filter_dictsort(Render& render, Arguments& arguments) {
     raise("FilterArgumentError: You can only sort by either \"key\" or \"value\"");
   }
   if (!bound[0].is(Kind::kDict)) require_defined(render.attribute(bound[0], "items"));
-  if (!bound[0].is(Kind::kDict)) raise("TypeError: dictsort needs a dict, not {}", bound[0].type_name());
+  if (!bound[0].is(Kind::kDict))
+    raise("TypeError: dictsort needs a dict, not {}", bound[0].type_name());
   std::vector<Keyed> items;
   for (const auto& [key, value] : bound[0].as_dict().entries) {
     Value sort_key = by == "key" ? key : value;
@@ -188,7 +191,8 @@ Value filter_dictsort(Render& render, Arguments& arguments) {
   }
   sort_keyed(render, items, bound.truth(3, false));
   std::vector<Value> sorted;
-  for (Keyed& keyed : items) sorted.push_back(std::move(keyed.item));
+  for (Keyed& keyed : items)
+    sorted.push_back(std::move(keyed.item));
   return render.list(std::move(sorted));
 }
 
@@ -237,8 +241,12 @@ Value extreme(Render& render, Arguments& arguments, bool largest) {
   return best;
 }
 
-Value filter_min(Render& render, Arguments& arguments) { return extreme(render, arguments, false); }
-Value filter_max(Render& render, Arguments& arguments) { return extreme(render, arguments, true); }
+Value filter_min(Render& render, Arguments& arguments) {
+  return extreme(render, arguments, false);
+}
+Value filter_max(Render& render, Arguments& arguments) {
+  return extreme(render, arguments, true);
+}
 
 Value filter_sum(Render& render, Arguments& arguments) {
   const Bound bound("sum", arguments, {"iterable", "attribute", "start"});
@@ -274,22 +282,23 @@ Value filter_batch(Render& render, Arguments& arguments) {
   const size_t count = bound.size(1, 1);
   const Value fill = attribute_or_none(bound, 2);
   auto source = render.iterate(bound[0]);
-  return make_generator(render, "generator", bound[0].depth(), [source, count, fill](Render& r, Value& out) {
-    std::vector<Value> line;
-    // Like Jinja, a line takes its first element whatever the count.
-    for (Value item; (line.empty() || line.size() < count) && source->next(r, item);) {
-      line.push_back(std::move(item));
-    }
-    if (line.empty()) return false;
-    if (!fill.is(Kind::kNone)) {
-      while (line.size() < count) {
-        r.budget().work(1);
-        line.push_back(fill);
-      }
-    }
-    out = r.list(std::move(line));
-    return true;
-  });
+  return make_generator(
+      render, "generator", bound[0].depth(), [source, count, fill](Render& r, Value& out) {
+        std::vector<Value> line;
+        // Like Jinja, a line takes its first element whatever the count.
+        for (Value item; (line.empty() || line.size() < count) && source->next(r, item);) {
+          line.push_back(std::move(item));
+        }
+        if (line.empty()) return false;
+        if (!fill.is(Kind::kNone)) {
+          while (line.size() < count) {
+            r.budget().work(1);
+            line.push_back(fill);
+          }
+        }
+        out = r.list(std::move(line));
+        return true;
+      });
 }
 
 Value filter_slice(Render& render, Arguments& arguments) {
@@ -334,7 +343,8 @@ Value filter_groupby(Render& render, Arguments& arguments) {
     while (end < items.size() && equal(render.budget(), items[end].key, items[begin].key)) {
       members.push_back(items[end++].item);
     }
-    Value name = rule == CaseRule::kIgnore ? path.of(render, members[0], fallback) : items[begin].key;
+    Value name =
+        rule == CaseRule::kIgnore ? path.of(render, members[0], fallback) : items[begin].key;
     groups.push_back(Value::sequence(render.budget(), SequenceKind::kGroup,
                                      {std::move(name), render.list(std::move(members))}));
     begin = end;
@@ -345,8 +355,10 @@ Value filter_groupby(Render& render, Arguments& arguments) {
 // How deep the values are that a lazy filter holds on to.
 uint32_t depth_of(const Value& source, const Arguments& arguments) {
   uint32_t depth = source.depth();
-  for (const Value& value : arguments.positional) depth = std::max(depth, value.depth());
-  for (const auto& [name, value] : arguments.named) depth = std::max(depth, value.depth());
+  for (const Value& value : arguments.positional)
+    depth = std::max(depth, value.depth());
+  for (const auto& [name, value] : arguments.named)
+    depth = std::max(depth, value.depth());
   return depth;
 }
 
@@ -364,7 +376,8 @@ Arguments with_first(const Arguments& arguments, const Value& first) {
   return result;
 }
 
-// The source as an iterator that is opened at the first step, and not at all when the source is empty or undefined.
+// The source as an iterator that is opened at the first step, and not at all when the source is
+// empty or undefined.
 class LazySource {
  public:
   explicit LazySource(Value value) : value_(std::move(value)) {}
@@ -381,37 +394,40 @@ class LazySource {
 
 std::string required_name(const std::optional<Value>& name, std::string_view message) {
   if (!name) raise("FilterArgumentError: {}", message);
-  if (!name->is_text()) raise("TypeError: a filter's or test's name must be str, not {}", name->type_name());
+  if (!name->is_text())
+    raise("TypeError: a filter's or test's name must be str, not {}", name->type_name());
   return name->str();
 }
 
 Value filter_map(Render& render, Arguments& arguments) {
   const Value source = take_first(arguments).value_or(Value::none());
   if (arguments.positional.empty() && !arguments.named.empty() &&
-      std::ranges::any_of(arguments.named, [](const auto& named) { return named.first == "attribute"; })) {
+      std::ranges::any_of(arguments.named,
+                          [](const auto& named) { return named.first == "attribute"; })) {
     const Bound bound("map", arguments, {"attribute", "default"});
     const AttributePath path(render, bound[0]);
     const Value fallback = attribute_or_none(bound, 1);
     const uint32_t depth = std::max(source.depth(), fallback.depth());
-    return make_generator(render, "generator", depth,
-                          [lazy = LazySource(source), path, fallback](Render& r, Value& out) mutable {
-                            const Render::DepthGuard guard(r);
-                            if (!lazy.next(r, out)) return false;
-                            out = path.of(r, std::move(out), fallback);
-                            return true;
-                          });
+    return make_generator(
+        render, "generator", depth,
+        [lazy = LazySource(source), path, fallback](Render& r, Value& out) mutable {
+          const Render::DepthGuard guard(r);
+          if (!lazy.next(r, out)) return false;
+          out = path.of(r, std::move(out), fallback);
+          return true;
+        });
   }
-  const std::string name =
-      required_name(take_first(arguments), "map requires a filter argument");
+  const std::string name = required_name(take_first(arguments), "map requires a filter argument");
   const uint32_t depth = depth_of(source, arguments);
-  return make_generator(render, "generator", depth,
-                        [lazy = LazySource(source), name, arguments](Render& r, Value& out) mutable {
-                          const Render::DepthGuard guard(r);
-                          if (!lazy.next(r, out)) return false;
-                          Arguments with_item = with_first(arguments, out);
-                          out = call_filter(r, name, with_item);
-                          return true;
-                        });
+  return make_generator(
+      render, "generator", depth,
+      [lazy = LazySource(source), name, arguments](Render& r, Value& out) mutable {
+        const Render::DepthGuard guard(r);
+        if (!lazy.next(r, out)) return false;
+        Arguments with_item = with_first(arguments, out);
+        out = call_filter(r, name, with_item);
+        return true;
+      });
 }
 
 struct Selection {
@@ -449,23 +465,28 @@ Value select(Render& render, Arguments& arguments, Selection selection) {
       });
 }
 
-Value filter_select(Render& r, Arguments& a) { return select(r, a, {.wanted = true, .by_attribute = false}); }
-Value filter_reject(Render& r, Arguments& a) { return select(r, a, {.wanted = false, .by_attribute = false}); }
-Value filter_selectattr(Render& r, Arguments& a) { return select(r, a, {.wanted = true, .by_attribute = true}); }
-Value filter_rejectattr(Render& r, Arguments& a) { return select(r, a, {.wanted = false, .by_attribute = true}); }
+Value filter_select(Render& r, Arguments& a) {
+  return select(r, a, {.wanted = true, .by_attribute = false});
+}
+Value filter_reject(Render& r, Arguments& a) {
+  return select(r, a, {.wanted = false, .by_attribute = false});
+}
+Value filter_selectattr(Render& r, Arguments& a) {
+  return select(r, a, {.wanted = true, .by_attribute = true});
+}
+Value filter_rejectattr(Render& r, Arguments& a) {
+  return select(r, a, {.wanted = false, .by_attribute = true});
+}
 
 constexpr std::array<Builtin, 22> kFilters = {{
-    {"batch", filter_batch},         {"count", filter_length},
-    {"dictsort", filter_dictsort},   {"first", filter_first},
-    {"groupby", filter_groupby},     {"items", filter_items},
-    {"join", filter_join},           {"last", filter_last},
-    {"length", filter_length},       {"list", filter_list},
-    {"map", filter_map},             {"max", filter_max},
-    {"min", filter_min},             {"reject", filter_reject},
-    {"rejectattr", filter_rejectattr}, {"reverse", filter_reverse},
-    {"select", filter_select},       {"selectattr", filter_selectattr},
-    {"slice", filter_slice},         {"sort", filter_sort},
-    {"sum", filter_sum},             {"unique", filter_unique},
+    {"batch", filter_batch},     {"count", filter_length},    {"dictsort", filter_dictsort},
+    {"first", filter_first},     {"groupby", filter_groupby}, {"items", filter_items},
+    {"join", filter_join},       {"last", filter_last},       {"length", filter_length},
+    {"list", filter_list},       {"map", filter_map},         {"max", filter_max},
+    {"min", filter_min},         {"reject", filter_reject},   {"rejectattr", filter_rejectattr},
+    {"reverse", filter_reverse}, {"select", filter_select},   {"selectattr", filter_selectattr},
+    {"slice", filter_slice},     {"sort", filter_sort},       {"sum", filter_sum},
+    {"unique", filter_unique},
 }};
 
 }  // namespace

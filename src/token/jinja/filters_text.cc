@@ -127,7 +127,8 @@ Value filter_truncate(Render& render, Arguments& arguments) {
   }
   if (leeway < 0) raise("AssertionError: expected leeway >= 0, got {}", int_text(leeway));
   if (render.length(bound[0]) <= length + leeway) return bound[0];
-  std::string kept = slice(render, bound[0], {std::nullopt, length - end_length, std::nullopt}).str();
+  std::string kept =
+      slice(render, bound[0], {std::nullopt, length - end_length, std::nullopt}).str();
   if (!bound.truth(2, false)) {
     const size_t space = kept.rfind(' ');
     if (space != std::string::npos) kept.resize(space);
@@ -141,7 +142,8 @@ struct WrapRule {
   bool break_on_hyphens;
 };
 
-// One line as the chunks that stay together: words (cut behind hyphens between letters), and the white space between.
+// One line as the chunks that stay together: words (cut behind hyphens between letters), and the
+// white space between.
 std::vector<std::string_view> wrap_chunks(std::string_view line, const WrapRule& rule) {
   std::vector<std::string_view> chunks;
   size_t begin = 0;
@@ -165,7 +167,8 @@ std::vector<std::string_view> wrap_chunks(std::string_view line, const WrapRule&
   return chunks;
 }
 
-// Greedy lines of at most `width` code points, as Python's textwrap.wrap without expanding or replacing white space.
+// Greedy lines of at most `width` code points, as Python's textwrap.wrap without expanding or
+// replacing white space.
 void wrap_line(std::string_view line, const WrapRule& rule, std::vector<std::string>& out) {
   auto chunks = wrap_chunks(line, rule);
   std::ranges::reverse(chunks);
@@ -239,7 +242,8 @@ Value filter_wordcount(Render& render, Arguments& arguments) {
   return Value::integer(count);
 }
 
-// Without <tags> and <!-- comments -->, runs of white space as one space, and the five common entities resolved.
+// Without <tags> and <!-- comments -->, runs of white space as one space, and the five common
+// entities resolved.
 Value filter_striptags(Render& render, Arguments& arguments) {
   const Bound bound("striptags", arguments, {"value"});
   std::string text = to_text(render, bound[0]);
@@ -263,8 +267,15 @@ Value filter_striptags(Render& render, Arguments& arguments) {
     out += word;
   }
   constexpr std::array<std::pair<std::string_view, std::string_view>, 7> kEntities = {
-      {{"&lt;", "<"}, {"&gt;", ">"}, {"&quot;", "\""}, {"&#34;", "\""}, {"&#39;", "'"}, {"&nbsp;", "\xC2\xA0"}, {"&amp;", "&"}}};
-  for (const auto& [entity, character] : kEntities) out = replace(out, entity, character);
+      {{"&lt;", "<"},
+       {"&gt;", ">"},
+       {"&quot;", "\""},
+       {"&#34;", "\""},
+       {"&#39;", "'"},
+       {"&nbsp;", "\xC2\xA0"},
+       {"&amp;", "&"}}};
+  for (const auto& [entity, character] : kEntities)
+    out = replace(out, entity, character);
   return render.text(std::move(out));
 }
 
@@ -290,11 +301,13 @@ Value filter_urlencode(Render& render, Arguments& arguments) {
   std::string out;
   auto add = [&](const Value& key, const Value& value) {
     if (!out.empty()) out += '&';
-    const std::string pair = quote_url(to_text(render, key), "") + "=" + quote_url(to_text(render, value), "");
+    const std::string pair =
+        quote_url(to_text(render, key), "") + "=" + quote_url(to_text(render, value), "");
     out += replace(pair, "%20", "+");
   };
   if (bound[0].is(Kind::kDict)) {
-    for (const auto& [key, value] : bound[0].as_dict().entries) add(key, value);
+    for (const auto& [key, value] : bound[0].as_dict().entries)
+      add(key, value);
     return render.text(std::move(out));
   }
   for (const Value& pair : render.elements(bound[0])) {
@@ -306,7 +319,8 @@ Value filter_urlencode(Render& render, Arguments& arguments) {
 }
 
 Value filter_format(Render& render, Arguments& arguments) {
-  if (arguments.positional.empty()) raise("TypeError: do_format() missing required argument: 'value'");
+  if (arguments.positional.empty())
+    raise("TypeError: do_format() missing required argument: 'value'");
   const Value format = soft_text(render, arguments.positional[0]);
   std::vector<Value> values(arguments.positional.begin() + 1, arguments.positional.end());
   if (!values.empty() && !arguments.named.empty()) {
@@ -316,14 +330,16 @@ Value filter_format(Render& render, Arguments& arguments) {
     return format_percent(render, format, Value::tuple(render.budget(), std::move(values)));
   }
   DictBuilder named(render.budget());
-  for (auto& [name, value] : arguments.named) named.set(name, std::move(value));
+  for (auto& [name, value] : arguments.named)
+    named.set(name, std::move(value));
   return format_percent(render, format, named.finish());
 }
 
 Value filter_xmlattr(Render& render, Arguments& arguments) {
   const Bound bound("xmlattr", arguments, {"d", "autospace"});
   require_defined(bound[0]);
-  if (!bound[0].is(Kind::kDict)) raise("TypeError: xmlattr needs a dict, not {}", bound[0].type_name());
+  if (!bound[0].is(Kind::kDict))
+    raise("TypeError: xmlattr needs a dict, not {}", bound[0].type_name());
   std::string out;
   for (const auto& [key, value] : bound[0].as_dict().entries) {
     if (value.is(Kind::kNone) || value.is_undefined()) continue;

@@ -16,8 +16,7 @@ namespace {
 
 Value filter_default(Render&, Arguments& arguments) {
   const Bound bound("default", arguments, {"value", "default_value", "boolean"});
-  const bool replaced =
-      bound[0].is_undefined() || (bound.truth(2, false) && !bound[0].truthy());
+  const bool replaced = bound[0].is_undefined() || (bound.truth(2, false) && !bound[0].truthy());
   if (!replaced) return bound[0];
   return bound.has(1) ? bound[1] : Value::constant("");
 }
@@ -25,7 +24,8 @@ Value filter_default(Render&, Arguments& arguments) {
 Value filter_abs(Render&, Arguments& arguments) {
   const Bound bound("abs", arguments, {"x"});
   require_defined(bound[0]);
-  if (!bound[0].is_number()) raise("TypeError: bad operand type for abs(): '{}'", bound[0].type_name());
+  if (!bound[0].is_number())
+    raise("TypeError: bad operand type for abs(): '{}'", bound[0].type_name());
   if (bound[0].is(Kind::kFloat)) return Value::real(std::fabs(bound[0].as_real()));
   return bound[0].as_int() < 0 ? negate(bound[0]) : unary_plus(bound[0]);
 }
@@ -36,7 +36,8 @@ Value filter_attr(Render& render, Arguments& arguments) {
   const std::string_view name = bound.text(1, "");
   if (bound[0].is(Kind::kDict)) {
     const Value without_entries = DictBuilder(render.budget()).finish();
-    if (render.attribute(without_entries, name).is_undefined()) return Render::missing(bound[0], name);
+    if (render.attribute(without_entries, name).is_undefined())
+      return Render::missing(bound[0], name);
   }
   return render.attribute(bound[0], name);
 }
@@ -113,7 +114,8 @@ Value filter_int(Render&, Arguments& arguments) {
   if (value.is_integral()) return unary_plus(value);
   if (value.is(Kind::kFloat)) real = value.as_real();
   if (value.is_text()) {
-    if (const auto parsed = parse_int(value.str(), bound.integer(2, 10))) return Value::integer(*parsed);
+    if (const auto parsed = parse_int(value.str(), bound.integer(2, 10)))
+      return Value::integer(*parsed);
     real = parse_real(value.str());
   }
   if (!real || !std::isfinite(*real)) return fallback;
@@ -132,7 +134,8 @@ Value filter_float(Render&, Arguments& arguments) {
 
 constexpr int kMaxRoundDigits = 300;
 
-// Halves go to the even neighbour, of the number as it is stored: 2.675 is a little less and becomes 2.67.
+// Halves go to the even neighbour, of the number as it is stored: 2.675 is a little less and
+// becomes 2.67.
 double round_half_even(double value, int digits) {
   if (!std::isfinite(value)) return value;
   if (digits >= 0) return std::strtod(fmt::format("{:.{}f}", value, digits).c_str(), nullptr);
@@ -167,7 +170,8 @@ JsonStyle json_style(const Bound& bound) {
   style.escape_non_ascii = bound.truth(1, false);
   style.sort_keys = bound.truth(4, false);
   if (bound.given(2)) {
-    style.indent = bound[2].is_text() ? bound[2].str() : std::string(std::min<size_t>(bound.size(2, 0), 1000), ' ');
+    style.indent = bound[2].is_text() ? bound[2].str()
+                                      : std::string(std::min<size_t>(bound.size(2, 0), 1000), ' ');
     style.item_separator.assign(1, ',');
   }
   if (!bound.given(3)) return style;
@@ -180,7 +184,8 @@ JsonStyle json_style(const Bound& bound) {
 }
 
 Value filter_tojson(Render& render, Arguments& arguments) {
-  const Bound bound("tojson", arguments, {"x", "ensure_ascii", "indent", "separators", "sort_keys"});
+  const Bound bound("tojson", arguments,
+                    {"x", "ensure_ascii", "indent", "separators", "sort_keys"});
   return render.text(to_json(render, bound[0], json_style(bound)));
 }
 

@@ -16,9 +16,9 @@ constexpr size_t kMaxPrecision = 400;
 struct Shape {
   Padding padding;
   bool has_alignment = false;
-  bool alternate = false;   // '#': 0x before hexadecimal
-  char sign = '-';          // '-': only minus, '+': always, ' ': a space for plus
-  char grouping = 0;        // ',' or '_' between thousands
+  bool alternate = false;  // '#': 0x before hexadecimal
+  char sign = '-';         // '-': only minus, '+': always, ' ': a space for plus
+  char grouping = 0;       // ',' or '_' between thousands
   std::optional<size_t> precision;
   char type = 0;
 };
@@ -67,11 +67,24 @@ std::string shape_int(Int value, const Shape& shape) {
   std::string prefix;
   unsigned base = 10;
   switch (shape.type) {
-    case 'x': base = 16; prefix = "0x"; break;
-    case 'X': base = 16; prefix = "0X"; break;
-    case 'o': base = 8; prefix = "0o"; break;
-    case 'b': base = 2; prefix = "0b"; break;
-    default: break;
+    case 'x':
+      base = 16;
+      prefix = "0x";
+      break;
+    case 'X':
+      base = 16;
+      prefix = "0X";
+      break;
+    case 'o':
+      base = 8;
+      prefix = "0o";
+      break;
+    case 'b':
+      base = 2;
+      prefix = "0b";
+      break;
+    default:
+      break;
   }
   std::string digits = digits_of(value, base, shape.type == 'X');
   if (shape.precision && digits.size() < *shape.precision) {
@@ -92,17 +105,30 @@ std::string shape_real(double value, const Shape& shape) {
     digits = float_text(magnitude);
   } else {
     switch (shape.type) {
-      case 'e': digits = fmt::format("{:.{}e}", magnitude, precision); break;
-      case 'E': digits = fmt::format("{:.{}E}", magnitude, precision); break;
+      case 'e':
+        digits = fmt::format("{:.{}e}", magnitude, precision);
+        break;
+      case 'E':
+        digits = fmt::format("{:.{}E}", magnitude, precision);
+        break;
       case 'f':
-      case 'F': digits = fmt::format("{:.{}f}", magnitude, precision); break;
-      case '%': digits = fmt::format("{:.{}f}%", magnitude * 100, precision); break;
-      case 'G': digits = fmt::format("{:.{}G}", magnitude, precision); break;
-      default: digits = fmt::format("{:.{}g}", magnitude, precision); break;
+      case 'F':
+        digits = fmt::format("{:.{}f}", magnitude, precision);
+        break;
+      case '%':
+        digits = fmt::format("{:.{}f}%", magnitude * 100, precision);
+        break;
+      case 'G':
+        digits = fmt::format("{:.{}G}", magnitude, precision);
+        break;
+      default:
+        digits = fmt::format("{:.{}g}", magnitude, precision);
+        break;
     }
   }
   if (shape.grouping != 0) digits = grouped(digits, shape.grouping);
-  return pad_number(with_sign(std::signbit(value) && !std::isnan(value), shape.sign), digits, shape);
+  return pad_number(with_sign(std::signbit(value) && !std::isnan(value), shape.sign), digits,
+                    shape);
 }
 
 std::string shape_text(std::string_view text, const Shape& shape) {
@@ -130,13 +156,15 @@ std::string ascii_repr(Render& render, const Value& value) {
   return out;
 }
 
-// Reads a run of decimal digits; nothing when there is none. Throws when it is a width no text may have.
+// Reads a run of decimal digits; nothing when there is none. Throws when it is a width no text may
+// have.
 std::optional<size_t> read_number(std::string_view text, size_t& at) {
   const size_t begin = at;
   size_t value = 0;
   while (at < text.size() && text[at] >= '0' && text[at] <= '9') {
     value = value * 10 + static_cast<size_t>(text[at++] - '0');
-    if (value > kMaxTextBytes) raise_limit("a format asks for more than {} characters", kMaxTextBytes);
+    if (value > kMaxTextBytes)
+      raise_limit("a format asks for more than {} characters", kMaxTextBytes);
   }
   if (at == begin) return std::nullopt;
   return value;
@@ -251,16 +279,23 @@ class PercentFormatter {
       out_ += shape_text(markup_ && plain ? escape_html(text) : text, shape);
     };
     switch (shape.type) {
-      case 's': return add_text(to_text(render_, value));
-      case 'r': return add_text(to_repr(render_, value));
-      case 'a': return add_text(ascii_repr(render_, value));
-      case 'c': return add_text(character(value));
+      case 's':
+        return add_text(to_text(render_, value));
+      case 'r':
+        return add_text(to_repr(render_, value));
+      case 'a':
+        return add_text(ascii_repr(render_, value));
+      case 'c':
+        return add_text(character(value));
       case 'd':
       case 'i':
-      case 'u': shape.type = 'd'; return integer(value, shape, "a real number is required");
+      case 'u':
+        shape.type = 'd';
+        return integer(value, shape, "a real number is required");
       case 'x':
       case 'X':
-      case 'o': return integer(value, shape, "an integer is required");
+      case 'o':
+        return integer(value, shape, "an integer is required");
       case 'e':
       case 'E':
       case 'f':
@@ -274,7 +309,8 @@ class PercentFormatter {
         if (!shape.precision) shape.precision = 6;
         out_ += shape_real(value.to_real(), shape);
         return;
-      default: raise("ValueError: unsupported format character '{}'", shape.type);
+      default:
+        raise("ValueError: unsupported format character '{}'", shape.type);
     }
   }
 
@@ -422,10 +458,14 @@ class BraceFormatter {
 
   static Alignment alignment_of(char mark) {
     switch (mark) {
-      case '>': return Alignment::kRight;
-      case '^': return Alignment::kCenter;
-      case '=': return Alignment::kBehindSign;
-      default: return Alignment::kLeft;
+      case '>':
+        return Alignment::kRight;
+      case '^':
+        return Alignment::kCenter;
+      case '=':
+        return Alignment::kBehindSign;
+      default:
+        return Alignment::kLeft;
     }
   }
 
@@ -444,7 +484,9 @@ class BraceFormatter {
       shape.has_alignment = true;
       at = 1;
     }
-    auto next_is = [&](std::string_view among) { return at < text.size() && among.contains(text[at]); };
+    auto next_is = [&](std::string_view among) {
+      return at < text.size() && among.contains(text[at]);
+    };
     if (next_is("+- ")) shape.sign = text[at++];
     if (next_is("#")) {
       shape.alternate = true;
@@ -477,16 +519,19 @@ class BraceFormatter {
         return shape_int(value.as_int(), parsed);
       }
     } else if (value.is_number()) {
-      if (parsed.type == 0 || reals.contains(parsed.type)) return shape_real(value.to_real(), parsed);
+      if (parsed.type == 0 || reals.contains(parsed.type))
+        return shape_real(value.to_real(), parsed);
     } else if (value.is_text()) {
       if (parsed.type == 0 || parsed.type == 's') {
-        if (parsed.padding.alignment == Alignment::kBehindSign) parsed.padding.alignment = Alignment::kLeft;
+        if (parsed.padding.alignment == Alignment::kBehindSign)
+          parsed.padding.alignment = Alignment::kLeft;
         return shape_text(value.str(), parsed);
       }
     } else {
       raise("TypeError: unsupported format string passed to {}.__format__", value.type_name());
     }
-    raise("ValueError: Unknown format code '{}' for object of type '{}'", parsed.type, value.type_name());
+    raise("ValueError: Unknown format code '{}' for object of type '{}'", parsed.type,
+          value.type_name());
   }
 
   Render& render_;
@@ -508,9 +553,11 @@ std::string pad(std::string_view text, const Padding& padding) {
   if (padding.alignment == Alignment::kRight) left = missing;
   if (padding.alignment == Alignment::kCenter) left = missing / 2 + (missing & padding.width & 1);
   std::string out;
-  for (size_t i = 0; i < left; ++i) out += padding.fill;
+  for (size_t i = 0; i < left; ++i)
+    out += padding.fill;
   out += text;
-  for (size_t i = left; i < missing; ++i) out += padding.fill;
+  for (size_t i = left; i < missing; ++i)
+    out += padding.fill;
   return out;
 }
 

@@ -31,8 +31,8 @@ Value replace_text(Render& render, const Value& text, const Replacement& replace
 // Supports %% and the conversions d i u s r a c x X o e E f F g G with flags, width and precision.
 Value format_percent(Render& render, const Value& format, const Value& value);
 
-// format.format(*positional, **named): fields {}, {0}, {name}, {a.b[c]}, conversions !s !r !a, and the format
-// specifications of str, int and float.
+// format.format(*positional, **named): fields {}, {0}, {name}, {a.b[c]}, conversions !s !r !a, and
+// the format specifications of str, int and float.
 Value format_braces(Render& render, const Value& format, const Arguments& arguments);
 
 }  // namespace inferno::token::jinja

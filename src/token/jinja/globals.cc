@@ -15,7 +15,8 @@ namespace {
 // Entries of dict(...) and namespace(...): of a dictionary or of pairs, then the named ones.
 Value make_dict(Render& render, std::string_view function, Arguments& arguments) {
   if (arguments.positional.size() > 1) {
-    raise("TypeError: {} expected at most 1 argument, got {}", function, arguments.positional.size());
+    raise("TypeError: {} expected at most 1 argument, got {}", function,
+          arguments.positional.size());
   }
   DictBuilder builder(render.budget());
   if (!arguments.positional.empty()) {
@@ -35,7 +36,8 @@ Value make_dict(Render& render, std::string_view function, Arguments& arguments)
       }
     }
   }
-  for (auto& [name, value] : arguments.named) builder.set(name, std::move(value));
+  for (auto& [name, value] : arguments.named)
+    builder.set(name, std::move(value));
   return builder.finish();
 }
 
@@ -63,7 +65,8 @@ Value global_range(Render& render, Arguments& arguments) {
   const bool empty = step > 0 ? start >= stop : start <= stop;
   constexpr Int kLimit = Int{1} << 100;
   for (Int bound_value : {start, stop, step}) {
-    if (bound_value > kLimit || bound_value < -kLimit) raise("OverflowError: range() bound too large");
+    if (bound_value > kLimit || bound_value < -kLimit)
+      raise("OverflowError: range() bound too large");
   }
   const Int distance = step > 0 ? stop - start : start - stop;
   const Int stride = step > 0 ? step : -step;
@@ -74,7 +77,8 @@ Value global_range(Render& render, Arguments& arguments) {
   }
   std::vector<Value> items;
   items.reserve(static_cast<size_t>(count));
-  for (Int i = 0; i < count; ++i) items.push_back(Value::integer(start + i * step));
+  for (Int i = 0; i < count; ++i)
+    items.push_back(Value::integer(start + i * step));
   render.budget().work(1 + items.size() / 4);
   return Value::sequence(render.budget(), SequenceKind::kRange, std::move(items));
 }
@@ -96,7 +100,8 @@ class Joiner : public Object {
 Value global_joiner(Render& render, Arguments& arguments) {
   const Bound bound("joiner", arguments, {"sep"}, 0);
   const Value glue = bound.has(0) ? bound[0] : render.text(", ");
-  if (glue.depth() >= kMaxValueDepth) raise_limit("a value is nested deeper than {}", kMaxValueDepth);
+  if (glue.depth() >= kMaxValueDepth)
+    raise_limit("a value is nested deeper than {}", kMaxValueDepth);
   return Value::object(std::make_shared<Joiner>(glue));
 }
 
@@ -112,11 +117,13 @@ Value global_strftime_now(Render& render, Arguments& arguments) {
   const std::time_t seconds = std::chrono::floor<std::chrono::seconds>(since_epoch).count();
   std::tm local{};
   localtime_r(&seconds, &local);
-  const auto micros = std::chrono::floor<std::chrono::microseconds>(since_epoch).count() % 1'000'000;
+  const auto micros =
+      std::chrono::floor<std::chrono::microseconds>(since_epoch).count() % 1'000'000;
   const std::string expanded =
       replace(format, "%f", fmt::format("{:06}", micros < 0 ? micros + 1'000'000 : micros));
   if (expanded.empty()) return render.text("");
-  // The longest conversions give some 30 bytes for 2. A mark in front tells an empty result from a failure.
+  // The longest conversions give some 30 bytes for 2. A mark in front tells an empty result from a
+  // failure.
   std::string out(16 * expanded.size() + 64, '\0');
   const size_t size = std::strftime(out.data(), out.size(), ("." + expanded).c_str(), &local);
   if (size == 0) raise("ValueError: strftime_now: the result is too long");
@@ -131,7 +138,8 @@ Value global_raise_exception(Render& render, Arguments& arguments) {
 Value global_cycler(Render&, Arguments& arguments) {
   if (arguments.positional.empty()) raise("RuntimeError: at least one item has to be provided");
   uint32_t depth = 0;
-  for (const Value& item : arguments.positional) depth = std::max(depth, item.depth());
+  for (const Value& item : arguments.positional)
+    depth = std::max(depth, item.depth());
   if (depth >= kMaxValueDepth) raise_limit("a value is nested deeper than {}", kMaxValueDepth);
   return Value::object(std::make_shared<Cycler>(depth, std::move(arguments.positional)));
 }
@@ -150,7 +158,8 @@ void define_globals(Render& render) {
   }};
   for (const Builtin& global : kGlobals) {
     if (!render.symbols().find(global.name)) continue;
-    render.define(global.name, Value::object(std::make_shared<Function>(global.name, global.function)));
+    render.define(global.name,
+                  Value::object(std::make_shared<Function>(global.name, global.function)));
   }
 }
 

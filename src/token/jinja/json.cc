@@ -11,13 +11,19 @@ namespace inferno::token::jinja {
 namespace {
 
 Value convert(Budget& budget, const boost::json::value& json, uint32_t depth) {
-  if (depth > kMaxValueDepth) raise_limit("the conversation is nested deeper than {}", kMaxValueDepth);
+  if (depth > kMaxValueDepth)
+    raise_limit("the conversation is nested deeper than {}", kMaxValueDepth);
   switch (json.kind()) {
-    case boost::json::kind::null: return Value::none();
-    case boost::json::kind::bool_: return Value::boolean(json.get_bool());
-    case boost::json::kind::int64: return Value::integer(json.get_int64());
-    case boost::json::kind::uint64: return Value::integer(json.get_uint64());
-    case boost::json::kind::double_: return Value::real(json.get_double());
+    case boost::json::kind::null:
+      return Value::none();
+    case boost::json::kind::bool_:
+      return Value::boolean(json.get_bool());
+    case boost::json::kind::int64:
+      return Value::integer(json.get_int64());
+    case boost::json::kind::uint64:
+      return Value::integer(json.get_uint64());
+    case boost::json::kind::double_:
+      return Value::real(json.get_double());
     case boost::json::kind::string: {
       const auto& text = json.get_string();
       return Value::text(budget, std::string(text.data(), text.size()));
@@ -25,7 +31,8 @@ Value convert(Budget& budget, const boost::json::value& json, uint32_t depth) {
     case boost::json::kind::array: {
       std::vector<Value> items;
       items.reserve(json.get_array().size());
-      for (const auto& item : json.get_array()) items.push_back(convert(budget, item, depth + 1));
+      for (const auto& item : json.get_array())
+        items.push_back(convert(budget, item, depth + 1));
       return Value::list(budget, std::move(items));
     }
     case boost::json::kind::object: {
@@ -53,12 +60,24 @@ class JsonWriter {
     const Render::DepthGuard guard(render_);
     render_.budget().work(1);
     switch (value.kind()) {
-      case Kind::kNone: out_ += "null"; break;
-      case Kind::kBool: out_ += value.as_bool() ? "true" : "false"; break;
-      case Kind::kInt: out_ += int_text(value.as_int()); break;
-      case Kind::kFloat: out_ += real_text(value.as_real()); break;
-      case Kind::kText: write_text(value.str()); break;
-      case Kind::kDict: write_dict(value.as_dict(), level); break;
+      case Kind::kNone:
+        out_ += "null";
+        break;
+      case Kind::kBool:
+        out_ += value.as_bool() ? "true" : "false";
+        break;
+      case Kind::kInt:
+        out_ += int_text(value.as_int());
+        break;
+      case Kind::kFloat:
+        out_ += real_text(value.as_real());
+        break;
+      case Kind::kText:
+        write_text(value.str());
+        break;
+      case Kind::kDict:
+        write_dict(value.as_dict(), level);
+        break;
       default:
         if (!value.is_list_or_tuple()) {
           raise("TypeError: Object of type {} is not JSON serializable", value.type_name());
@@ -90,14 +109,29 @@ class JsonWriter {
 
   void write_byte(char byte) {
     switch (byte) {
-      case '"': out_ += "\\\""; return;
-      case '\\': out_ += "\\\\"; return;
-      case '\n': out_ += "\\n"; return;
-      case '\r': out_ += "\\r"; return;
-      case '\t': out_ += "\\t"; return;
-      case '\f': out_ += "\\f"; return;
-      case '\b': out_ += "\\b"; return;
-      default: break;
+      case '"':
+        out_ += "\\\"";
+        return;
+      case '\\':
+        out_ += "\\\\";
+        return;
+      case '\n':
+        out_ += "\\n";
+        return;
+      case '\r':
+        out_ += "\\r";
+        return;
+      case '\t':
+        out_ += "\\t";
+        return;
+      case '\f':
+        out_ += "\\f";
+        return;
+      case '\b':
+        out_ += "\\b";
+        return;
+      default:
+        break;
     }
     if (static_cast<uint8_t>(byte) < 0x20) {
       out_ += fmt::format("\\u{:04x}", static_cast<unsigned>(byte));
@@ -119,7 +153,8 @@ class JsonWriter {
   void line_break(size_t level) {
     if (!style_.indent) return;
     out_ += '\n';
-    for (size_t i = 0; i < level; ++i) out_ += *style_.indent;
+    for (size_t i = 0; i < level; ++i)
+      out_ += *style_.indent;
     render_.budget().work_bytes(level * style_.indent->size());
   }
 
@@ -158,11 +193,21 @@ class JsonWriter {
 
   void write_key(const Value& key) {
     switch (key.kind()) {
-      case Kind::kText: write_text(key.str()); return;
-      case Kind::kNone: out_ += "\"null\""; return;
-      case Kind::kBool: out_ += key.as_bool() ? "\"true\"" : "\"false\""; return;
-      case Kind::kInt: out_ += '"' + int_text(key.as_int()) + '"'; return;
-      case Kind::kFloat: out_ += '"' + real_text(key.as_real()) + '"'; return;
+      case Kind::kText:
+        write_text(key.str());
+        return;
+      case Kind::kNone:
+        out_ += "\"null\"";
+        return;
+      case Kind::kBool:
+        out_ += key.as_bool() ? "\"true\"" : "\"false\"";
+        return;
+      case Kind::kInt:
+        out_ += '"' + int_text(key.as_int()) + '"';
+        return;
+      case Kind::kFloat:
+        out_ += '"' + real_text(key.as_real()) + '"';
+        return;
       default:
         raise("TypeError: keys must be str, int, float, bool or None, not {}", key.type_name());
     }
@@ -175,7 +220,9 @@ class JsonWriter {
 
 }  // namespace
 
-Value from_json(Budget& budget, const boost::json::value& json) { return convert(budget, json, 1); }
+Value from_json(Budget& budget, const boost::json::value& json) {
+  return convert(budget, json, 1);
+}
 
 std::string to_json(Render& render, const Value& value, const JsonStyle& style) {
   return JsonWriter(render, style).run(value);

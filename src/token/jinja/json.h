@@ -18,7 +18,8 @@ struct JsonStyle {
   bool escape_non_ascii = false;
   bool sort_keys = false;
 };
-// Throws TypeError for what JSON cannot say (Undefined, iterators, macros), a limit's error when it is too long.
+// Throws TypeError for what JSON cannot say (Undefined, iterators, macros), a limit's error when it
+// is too long.
 std::string to_json(Render& render, const Value& value, const JsonStyle& style);
 
 }  // namespace inferno::token::jinja

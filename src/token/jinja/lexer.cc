@@ -11,7 +11,9 @@
 namespace inferno::token::jinja {
 namespace {
 
-bool is_digit_byte(char byte) { return byte >= '0' && byte <= '9'; }
+bool is_digit_byte(char byte) {
+  return byte >= '0' && byte <= '9';
+}
 
 bool is_word_byte(char byte) {
   return is_digit_byte(byte) || (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z') ||
@@ -46,7 +48,8 @@ class Lexer {
   explicit Lexer(std::string_view source) : source_(normalize_newlines(source)) {}
 
   std::vector<Token> run() {
-    while (at_ < source_.size()) lex_text();
+    while (at_ < source_.size())
+      lex_text();
     add(TokenKind::kEnd, "");
     return std::move(tokens_);
   }
@@ -56,7 +59,8 @@ class Lexer {
   void lex_text() {
     const size_t begin = at_;
     size_t tag = source_.find('{', at_);
-    while (tag != std::string::npos && !is_tag(tag)) tag = source_.find('{', tag + 1);
+    while (tag != std::string::npos && !is_tag(tag))
+      tag = source_.find('{', tag + 1);
     if (tag == std::string::npos) {
       add_data(std::string_view(source_).substr(begin));
       at_ = source_.size();
@@ -106,7 +110,9 @@ class Lexer {
     count_lines(text);
   }
 
-  void count_lines(std::string_view text) { line_ += static_cast<int>(std::ranges::count(text, '\n')); }
+  void count_lines(std::string_view text) {
+    line_ += static_cast<int>(std::ranges::count(text, '\n'));
+  }
 
   // Moves to `end`, counting lines and remembering whether a line starts there.
   void advance_to(size_t end) {
@@ -149,7 +155,8 @@ class Lexer {
   void lex_raw() {
     const int first_line = line_;
     const std::string_view source = source_;
-    for (size_t tag = source.find("{%", at_); tag != source.npos; tag = source.find("{%", tag + 2)) {
+    for (size_t tag = source.find("{%", at_); tag != source.npos;
+         tag = source.find("{%", tag + 2)) {
       const char sign = sign_at(tag + 2);
       size_t at = skip_space(tag + 2 + (sign != 0 ? 1 : 0));
       if (!source.substr(at).starts_with("endraw")) continue;
@@ -207,7 +214,8 @@ class Lexer {
     return true;
   }
 
-  // End of a run of digits with single underscores between them, from `at`; `at` when there is no digit.
+  // End of a run of digits with single underscores between them, from `at`; `at` when there is no
+  // digit.
   size_t digits_end(size_t at, int base) const {
     size_t end = at;
     while (at < source_.size()) {
@@ -284,7 +292,8 @@ class Lexer {
 
   void lex_name() {
     size_t end = at_;
-    while (end < source_.size() && is_word_byte(source_[end])) ++end;
+    while (end < source_.size() && is_word_byte(source_[end]))
+      ++end;
     add(TokenKind::kName, source_.substr(at_, end - at_));
     advance_to(end);
   }
@@ -304,7 +313,8 @@ class Lexer {
     advance_to(at + 1);
   }
 
-  // Appends what the escape behind a backslash means, as in a Python string; returns the place behind it.
+  // Appends what the escape behind a backslash means, as in a Python string; returns the place
+  // behind it.
   size_t unescape(size_t at, std::string& out) {
     constexpr std::string_view kLetters = "abfnrtv\\'\"";
     constexpr std::string_view kMeanings = "\a\b\f\n\r\t\v\\'\"";
@@ -412,17 +422,28 @@ std::vector<Token> tokenize(std::string_view source) {
 
 std::string describe(const Token& token) {
   switch (token.kind) {
-    case TokenKind::kData: return "template data / text";
-    case TokenKind::kPrintBegin: return "begin of print statement";
-    case TokenKind::kPrintEnd: return "end of print statement";
-    case TokenKind::kBlockBegin: return "begin of statement block";
-    case TokenKind::kBlockEnd: return "end of statement block";
-    case TokenKind::kName: return token.text;
-    case TokenKind::kString: return "string";
-    case TokenKind::kInteger: return "integer";
-    case TokenKind::kFloat: return "float";
-    case TokenKind::kOperator: return token.text;
-    case TokenKind::kEnd: return "end of template";
+    case TokenKind::kData:
+      return "template data / text";
+    case TokenKind::kPrintBegin:
+      return "begin of print statement";
+    case TokenKind::kPrintEnd:
+      return "end of print statement";
+    case TokenKind::kBlockBegin:
+      return "begin of statement block";
+    case TokenKind::kBlockEnd:
+      return "end of statement block";
+    case TokenKind::kName:
+      return token.text;
+    case TokenKind::kString:
+      return "string";
+    case TokenKind::kInteger:
+      return "integer";
+    case TokenKind::kFloat:
+      return "float";
+    case TokenKind::kOperator:
+      return token.text;
+    case TokenKind::kEnd:
+      return "end of template";
   }
   return "token";
 }

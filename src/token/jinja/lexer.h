@@ -1,8 +1,9 @@
 // Template source -> tokens, by the rules of Jinja 3.1 with trim_blocks and lstrip_blocks on and
 // keep_trailing_newline off.
 //
-// White space is settled here: `-` strips to the next text, `+` keeps, a line break behind a block or comment goes,
-// white space before a block or comment that starts its line goes. Comments and raw markers leave no token.
+// White space is settled here: `-` strips to the next text, `+` keeps, a line break behind a block
+// or comment goes, white space before a block or comment that starts its line goes. Comments and
+// raw markers leave no token.
 #pragma once
 
 #include <cstdint>
@@ -41,7 +42,8 @@ struct Token {
   bool is_name(std::string_view name) const { return kind == TokenKind::kName && text == name; }
 };
 
-// The tokens of a template; the last one is kEnd. Throws a Failure with the line when the source is not a template.
+// The tokens of a template; the last one is kEnd. Throws a Failure with the line when the source is
+// not a template.
 std::vector<Token> tokenize(std::string_view source);
 
 // How an error message calls a token: "end of print statement", "','".

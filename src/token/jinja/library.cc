@@ -31,7 +31,8 @@ Bound::Bound(std::string_view function, Arguments& arguments,
     raise("TypeError: {}() takes at most {} arguments ({} given)", function, values_.size(),
           arguments.positional.size());
   }
-  for (size_t i = 0; i < arguments.positional.size(); ++i) values_[i] = arguments.positional[i];
+  for (size_t i = 0; i < arguments.positional.size(); ++i)
+    values_[i] = arguments.positional[i];
   for (const auto& [name, value] : arguments.named) {
     const auto found = std::ranges::find(parameters_, name);
     if (found == parameters_.end()) {

@@ -29,14 +29,16 @@ BuiltinFunction find_value_filter(std::string_view name);
 // Defines range, namespace, dict, cycler, joiner, raise_exception and strftime_now.
 void define_globals(Render& render);
 
-// Applies a filter or test by name, for map, select and their like. Throws TemplateRuntimeError when there is none.
+// Applies a filter or test by name, for map, select and their like. Throws TemplateRuntimeError
+// when there is none.
 Value call_filter(Render& render, std::string_view name, Arguments& arguments);
 bool call_test(Render& render, std::string_view name, Arguments& arguments);
 
 // The arguments of a built-in function, by position or name, against its list of parameters.
 class Bound {
  public:
-  // Throws TypeError for too many, doubled, unknown or missing arguments; the first `required` must be there.
+  // Throws TypeError for too many, doubled, unknown or missing arguments; the first `required` must
+  // be there.
   Bound(std::string_view function, Arguments& arguments,
         std::initializer_list<std::string_view> parameters, size_t required = 1);
 

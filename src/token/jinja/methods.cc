@@ -20,7 +20,8 @@ Value dict_view(Render& render, const Value& self, Arguments& arguments) {
   for (const auto& [key, value] : self.as_dict().entries) {
     if (kind == SequenceKind::kDictKeys) items.push_back(key);
     if (kind == SequenceKind::kDictValues) items.push_back(value);
-    if (kind == SequenceKind::kDictItems) items.push_back(Value::tuple(render.budget(), {key, value}));
+    if (kind == SequenceKind::kDictItems)
+      items.push_back(Value::tuple(render.budget(), {key, value}));
   }
   return Value::sequence(render.budget(), kind, std::move(items));
 }
@@ -40,7 +41,8 @@ Value copy(Render&, const Value& self, Arguments& arguments) {
 Value sequence_count(Render& render, const Value& self, Arguments& arguments) {
   const Bound bound("count", arguments, {"value"});
   Int count = 0;
-  for (const Value& item : self.items()) count += equal(render.budget(), item, bound[0]) ? 1 : 0;
+  for (const Value& item : self.items())
+    count += equal(render.budget(), item, bound[0]) ? 1 : 0;
   return Value::integer(count);
 }
 
@@ -53,21 +55,24 @@ Value sequence_index(Render& render, const Value& self, Arguments& arguments) {
   };
   const Int stop = place(2, length);
   for (Int i = place(1, 0); i < stop; ++i) {
-    if (equal(render.budget(), self.items()[static_cast<size_t>(i)], bound[0])) return Value::integer(i);
+    if (equal(render.budget(), self.items()[static_cast<size_t>(i)], bound[0]))
+      return Value::integer(i);
   }
   raise("ValueError: {} is not in list", to_repr(render, bound[0]));
 }
 
 Value float_is_integer(Render&, const Value& self, Arguments& arguments) {
   const Bound bound("is_integer", arguments, {}, 0);
-  return Value::boolean(std::isfinite(self.as_real()) && std::trunc(self.as_real()) == self.as_real());
+  return Value::boolean(std::isfinite(self.as_real()) &&
+                        std::trunc(self.as_real()) == self.as_real());
 }
 
 Value int_bit_length(Render&, const Value& self, Arguments& arguments) {
   const Bound bound("bit_length", arguments, {}, 0);
   Int value = self.as_int();
   Int bits = 0;
-  for (; value != 0; value /= 2) ++bits;
+  for (; value != 0; value /= 2)
+    ++bits;
   return Value::integer(bits);
 }
 
@@ -80,7 +85,9 @@ Value loop_changed(Render& render, const Value& self, Arguments& arguments) {
   return Value::boolean(self.as<Loop>()->changed(arguments.positional, render));
 }
 
-Value cycler_next(Render&, const Value& self, Arguments&) { return self.as<Cycler>()->next(); }
+Value cycler_next(Render&, const Value& self, Arguments&) {
+  return self.as<Cycler>()->next();
+}
 
 Value cycler_reset(Render&, const Value& self, Arguments&) {
   self.as<Cycler>()->reset();
@@ -108,7 +115,8 @@ constexpr std::array<Method, 11> kListMethods = {{{"count", sequence_count},
                                                   {"remove", nullptr},
                                                   {"reverse", nullptr},
                                                   {"sort", nullptr}}};
-constexpr std::array<Method, 2> kTupleMethods = {{{"count", sequence_count}, {"index", sequence_index}}};
+constexpr std::array<Method, 2> kTupleMethods = {
+    {{"count", sequence_count}, {"index", sequence_index}}};
 constexpr std::array<Method, 1> kFloatMethods = {{{"is_integer", float_is_integer}}};
 constexpr std::array<Method, 1> kIntMethods = {{{"bit_length", int_bit_length}}};
 constexpr std::array<Method, 2> kLoopMethods = {{{"cycle", loop_cycle}, {"changed", loop_changed}}};
@@ -121,11 +129,14 @@ const Method* find_in(std::span<const Method> table, std::string_view name) {
 
 const Method* find_sequence_method(SequenceKind kind, std::string_view name) {
   switch (kind) {
-    case SequenceKind::kList: return find_in(kListMethods, name);
+    case SequenceKind::kList:
+      return find_in(kListMethods, name);
     case SequenceKind::kTuple:
     case SequenceKind::kGroup:
-    case SequenceKind::kRange: return find_in(kTupleMethods, name);
-    default: return nullptr;
+    case SequenceKind::kRange:
+      return find_in(kTupleMethods, name);
+    default:
+      return nullptr;
   }
 }
 
@@ -133,17 +144,23 @@ const Method* find_sequence_method(SequenceKind kind, std::string_view name) {
 
 const Method* find_method(const Value& object, std::string_view name) {
   switch (object.kind()) {
-    case Kind::kText: return find_text_method(name);
-    case Kind::kDict: return find_in(kDictMethods, name);
-    case Kind::kSequence: return find_sequence_method(object.as_sequence().kind, name);
+    case Kind::kText:
+      return find_text_method(name);
+    case Kind::kDict:
+      return find_in(kDictMethods, name);
+    case Kind::kSequence:
+      return find_sequence_method(object.as_sequence().kind, name);
     case Kind::kBool:
-    case Kind::kInt: return find_in(kIntMethods, name);
-    case Kind::kFloat: return find_in(kFloatMethods, name);
+    case Kind::kInt:
+      return find_in(kIntMethods, name);
+    case Kind::kFloat:
+      return find_in(kFloatMethods, name);
     case Kind::kObject:
       if (object.as<Loop>() != nullptr) return find_in(kLoopMethods, name);
       if (object.as<Cycler>() != nullptr) return find_in(kCyclerMethods, name);
       return nullptr;
-    default: return nullptr;
+    default:
+      return nullptr;
   }
 }
 

@@ -15,7 +15,7 @@ struct Method {
 // The method of this value's kind, or null.
 const Method* find_method(const Value& object, std::string_view name);
 
-// The tables by kind, in methods_text.cc and methods_collection.cc; null when there is no such method.
+// The method of str, or null.
 const Method* find_text_method(std::string_view name);
 
 }  // namespace inferno::token::jinja

@@ -19,7 +19,8 @@ Value like(Render& render, const Value& self, std::string_view text) {
 Value list_like(Render& render, const Value& self, const std::vector<std::string_view>& parts) {
   std::vector<Value> items;
   items.reserve(parts.size());
-  for (std::string_view part : parts) items.push_back(like(render, self, part));
+  for (std::string_view part : parts)
+    items.push_back(like(render, self, part));
   return render.list(std::move(items));
 }
 
@@ -40,8 +41,12 @@ Value method_all(Render&, const Value& self, Arguments& arguments) {
   return Value::boolean(!text.empty());
 }
 
-bool is_alnum(char32_t code) { return is_alpha(code) || is_digit(code); }
-bool is_ascii_code(char32_t code) { return code < 0x80; }
+bool is_alnum(char32_t code) {
+  return is_alpha(code) || is_digit(code);
+}
+bool is_ascii_code(char32_t code) {
+  return code < 0x80;
+}
 
 Value method_isascii(Render& render, const Value& self, Arguments& arguments) {
   if (self.str().empty()) return Value::boolean(true);
@@ -127,7 +132,8 @@ Value method_partition(Render& render, const Value& self, Arguments& arguments) 
   const auto parts = split_at(self.str(), separator, 1, from);
   std::vector<Value> items;
   if (parts.size() == 2) {
-    items = {like(render, self, parts[0]), like(render, self, separator), like(render, self, parts[1])};
+    items = {like(render, self, parts[0]), like(render, self, separator),
+             like(render, self, parts[1])};
   } else if (from == Side::kRight) {
     items = {like(render, self, ""), like(render, self, ""), self};
   } else {
@@ -155,7 +161,8 @@ Section section(Render& render, const Value& self, const Bound& bound) {
   const Value part = slice(render, self, {start, end, std::nullopt});
   // The slice's bytes are a run of the text's own.
   const size_t begin = byte_offset(self.str(), static_cast<size_t>(start));
-  return {std::string_view(self.str()).substr(begin, part.str().size()), static_cast<size_t>(start), true};
+  return {std::string_view(self.str()).substr(begin, part.str().size()), static_cast<size_t>(start),
+          true};
 }
 
 template <Side side>
@@ -165,7 +172,8 @@ Value method_affix(Render& render, const Value& self, Arguments& arguments) {
   const Section in = section(render, self, bound);
   auto matches = [&](const Value& affix) {
     if (!affix.is_text()) {
-      raise("TypeError: {} first arg must be str or a tuple of str, not {}", kName, affix.type_name());
+      raise("TypeError: {} first arg must be str or a tuple of str, not {}", kName,
+            affix.type_name());
     }
     if (!in.valid) return false;
     return side == Side::kLeft ? in.text.starts_with(affix.str()) : in.text.ends_with(affix.str());
@@ -217,7 +225,8 @@ Value method_join(Render& render, const Value& self, Arguments& arguments) {
   const auto iterator = render.iterate(bound[0]);
   for (Value item; iterator->next(render, item); ++place) {
     if (!item.is_text() && !markup) {
-      raise("TypeError: sequence item {}: expected str instance, {} found", place, item.type_name());
+      raise("TypeError: sequence item {}: expected str instance, {} found", place,
+            item.type_name());
     }
     if (place > 0) out += self.str();
     const std::string text = to_text(render, item);
@@ -244,7 +253,8 @@ Value method_zfill(Render& render, const Value& self, Arguments& arguments) {
   const size_t sign = text.starts_with('-') || text.starts_with('+') ? 1 : 0;
   const size_t width = bound.size(0, 0);
   const Padding padding{width - std::min(sign, width), Alignment::kRight, "0"};
-  return like(render, self, text.substr(0, sign) + pad(std::string_view(text).substr(sign), padding));
+  return like(render, self,
+              text.substr(0, sign) + pad(std::string_view(text).substr(sign), padding));
 }
 
 Value method_expandtabs(Render& render, const Value& self, Arguments& arguments) {
@@ -282,7 +292,8 @@ Value method_format(Render& render, const Value& self, Arguments& arguments) {
 
 Value method_format_map(Render& render, const Value& self, Arguments& arguments) {
   const Bound bound("format_map", arguments, {"mapping"});
-  if (!bound[0].is(Kind::kDict)) raise("TypeError: format_map needs a dict, not {}", bound[0].type_name());
+  if (!bound[0].is(Kind::kDict))
+    raise("TypeError: format_map needs a dict, not {}", bound[0].type_name());
   Arguments named;
   for (const auto& [key, value] : bound[0].as_dict().entries) {
     if (key.is_text()) named.named.emplace_back(key.str(), value);

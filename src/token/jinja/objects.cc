@@ -39,7 +39,8 @@ bool Macro::attribute(Render& render, std::string_view name, Value& out) {
     out = body_.name.empty() ? Value::none() : render.text(body_.name);
   } else if (name == "arguments") {
     std::vector<Value> names;
-    for (const auto& parameter : body_.parameters) names.push_back(render.text(parameter.name));
+    for (const auto& parameter : body_.parameters)
+      names.push_back(render.text(parameter.name));
     out = Value::tuple(render.budget(), std::move(names));
   } else if (name == "catch_varargs" || name == "catch_kwargs" || name == "caller") {
     out = Value::boolean(name == "caller"          ? body_.caller.has_value()
@@ -97,7 +98,8 @@ void Macro::bind(Render& render, Arguments& arguments) const {
   }
   if (body_.kwargs) {
     DictBuilder rest(render.budget());
-    for (auto& [name, value] : arguments.named) rest.set(name, std::move(value));
+    for (auto& [name, value] : arguments.named)
+      rest.set(name, std::move(value));
     render.set_variable(*body_.kwargs, rest.finish());
   } else if (!arguments.named.empty()) {
     raise("TypeError: macro '{}' takes no keyword argument '{}'", body_.name,
@@ -148,7 +150,8 @@ Int Loop::length(Render& render) {
     return length_;
   }
   std::vector<Value> rest;
-  for (Value item; iterator_->next(render, item);) rest.push_back(std::move(item));
+  for (Value item; iterator_->next(render, item);)
+    rest.push_back(std::move(item));
   length_ = static_cast<Int>(rest.size()) + index0_ + 1 + (has_after_ ? 1 : 0);
   iterator_ = std::make_shared<SequenceIterator>(render.list(std::move(rest)));
   return length_;
@@ -197,15 +200,15 @@ Value Loop::call(Render& render, Arguments& arguments) {
 }
 
 std::string Loop::repr(Render&) const {
-  return fmt::format("<LoopContext {}/{}>", int_text(index0_ + 1), length_ < 0 ? "?" : int_text(length_));
+  return fmt::format("<LoopContext {}/{}>", int_text(index0_ + 1),
+                     length_ < 0 ? "?" : int_text(length_));
 }
 
 bool Loop::changed(std::vector<Value> values, Render& render) {
-  const bool same =
-      was_called_ && values.size() == last_changed_.size() &&
-      std::ranges::equal(values, last_changed_, [&](const Value& a, const Value& b) {
-        return equal(render.budget(), a, b);
-      });
+  const bool same = was_called_ && values.size() == last_changed_.size() &&
+                    std::ranges::equal(values, last_changed_, [&](const Value& a, const Value& b) {
+                      return equal(render.budget(), a, b);
+                    });
   was_called_ = true;
   if (!same) last_changed_ = std::move(values);
   return !same;

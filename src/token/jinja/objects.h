@@ -1,4 +1,5 @@
-// The objects a template can meet: functions, macros, namespaces, the loop, lazy iterators, cycler and joiner.
+// The objects a template can meet: functions, macros, namespaces, the loop, lazy iterators, cycler
+// and joiner.
 #pragma once
 
 #include <functional>
@@ -64,7 +65,8 @@ class Namespace : public Object {
 // A macro, or the `caller` of a call block, together with the scope it was defined in.
 class Macro : public Object {
  public:
-  Macro(const MacroBody& body, std::shared_ptr<Scope> scope) : body_(body), scope_(std::move(scope)) {}
+  Macro(const MacroBody& body, std::shared_ptr<Scope> scope)
+      : body_(body), scope_(std::move(scope)) {}
   std::string_view type_name() const override { return "jinja2.runtime.Macro"; }
   bool is_callable() const override { return true; }
   bool attribute(Render& render, std::string_view name, Value& out) override;
@@ -83,11 +85,12 @@ class Macro : public Object {
 class Loop : public Object {
  public:
   // `outer` is the scope around the loop, which a recursive call starts from.
-  Loop(const For& statement, const Value& iterable, std::shared_ptr<Iterator> iterator, std::shared_ptr<Scope> outer,
-       int depth);
+  Loop(const For& statement, const Value& iterable, std::shared_ptr<Iterator> iterator,
+       std::shared_ptr<Scope> outer, int depth);
   std::string_view type_name() const override { return "jinja2.runtime.LoopContext"; }
   bool is_callable() const override { return true; }
-  // loop(children): the text of this loop over something else. Throws TypeError when it is not recursive.
+  // loop(children): the text of this loop over something else. Throws TypeError when it is not
+  // recursive.
   Value call(Render& render, Arguments& arguments) override;
   bool attribute(Render& render, std::string_view name, Value& out) override;
   std::string repr(Render& render) const override;
@@ -133,13 +136,14 @@ class Cycler : public Object {
 };
 
 // Runs the loop over `iterable` below the scope `outer`; `loop_depth` counts recursion from 0.
-Flow run_loop(Render& render, const For& statement, const Value& iterable, std::shared_ptr<Scope> outer,
-              int loop_depth);
+Flow run_loop(Render& render, const For& statement, const Value& iterable,
+              std::shared_ptr<Scope> outer, int loop_depth);
 
 // The elements of a sequence, forwards.
 class SequenceIterator : public Iterator {
  public:
-  explicit SequenceIterator(Value sequence) : Iterator(sequence.depth() + 1), sequence_(std::move(sequence)) {}
+  explicit SequenceIterator(Value sequence)
+      : Iterator(sequence.depth() + 1), sequence_(std::move(sequence)) {}
   bool next(Render& render, Value& out) override;
 
  private:

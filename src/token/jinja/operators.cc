@@ -12,7 +12,9 @@ namespace {
 
 constexpr std::string_view kSymbols[] = {"+", "-", "*", "/", "//", "%", "** or pow()"};
 
-std::string_view symbol_of(BinaryOperator op) { return kSymbols[static_cast<size_t>(op)]; }
+std::string_view symbol_of(BinaryOperator op) {
+  return kSymbols[static_cast<size_t>(op)];
+}
 
 [[noreturn]] void raise_operands(BinaryOperator op, const Value& left, const Value& right) {
   raise("TypeError: unsupported operand type(s) for {}: '{}' and '{}'", symbol_of(op),
@@ -64,7 +66,8 @@ Value repeat(Render& render, const Value& value, Int count) {
     const size_t times = repeat_count(count, value.str().size(), kMaxTextBytes);
     std::string out;
     out.reserve(times * value.str().size());
-    for (size_t i = 0; i < times; ++i) out += value.str();
+    for (size_t i = 0; i < times; ++i)
+      out += value.str();
     return Value::text(render.budget(), std::move(out), value.as_text().markup);
   }
   constexpr size_t kMaxItems = kMaxTextBytes / sizeof(Value);
@@ -126,9 +129,15 @@ Value apply_ints(BinaryOperator op, Int left, Int right) {
   Int result = 0;
   bool overflow = false;
   switch (op) {
-    case BinaryOperator::kAdd: overflow = __builtin_add_overflow(left, right, &result); break;
-    case BinaryOperator::kSubtract: overflow = __builtin_sub_overflow(left, right, &result); break;
-    case BinaryOperator::kMultiply: overflow = __builtin_mul_overflow(left, right, &result); break;
+    case BinaryOperator::kAdd:
+      overflow = __builtin_add_overflow(left, right, &result);
+      break;
+    case BinaryOperator::kSubtract:
+      overflow = __builtin_sub_overflow(left, right, &result);
+      break;
+    case BinaryOperator::kMultiply:
+      overflow = __builtin_mul_overflow(left, right, &result);
+      break;
     case BinaryOperator::kDivide:
       if (right == 0) raise("ZeroDivisionError: division by zero");
       return Value::real(static_cast<double>(left) / static_cast<double>(right));
@@ -140,7 +149,8 @@ Value apply_ints(BinaryOperator op, Int left, Int right) {
       if (right == 0) raise("ZeroDivisionError: integer modulo by zero");
       result = floor_modulo(left, right);
       break;
-    default: return power(left, right);
+    default:
+      return power(left, right);
   }
   if (overflow) raise_overflow();
   return Value::integer(result);
@@ -151,13 +161,20 @@ Value apply_reals(BinaryOperator op, double left, double right) {
                        op == BinaryOperator::kModulo;
   if (divides && right == 0) raise("ZeroDivisionError: float division by zero");
   switch (op) {
-    case BinaryOperator::kAdd: return Value::real(left + right);
-    case BinaryOperator::kSubtract: return Value::real(left - right);
-    case BinaryOperator::kMultiply: return Value::real(left * right);
-    case BinaryOperator::kDivide: return Value::real(left / right);
-    case BinaryOperator::kFloorDivide: return Value::real(floor_divide(left, right));
-    case BinaryOperator::kModulo: return Value::real(floor_modulo(left, right));
-    default: break;
+    case BinaryOperator::kAdd:
+      return Value::real(left + right);
+    case BinaryOperator::kSubtract:
+      return Value::real(left - right);
+    case BinaryOperator::kMultiply:
+      return Value::real(left * right);
+    case BinaryOperator::kDivide:
+      return Value::real(left / right);
+    case BinaryOperator::kFloorDivide:
+      return Value::real(floor_divide(left, right));
+    case BinaryOperator::kModulo:
+      return Value::real(floor_modulo(left, right));
+    default:
+      break;
   }
   if (left == 0 && right < 0) raise("ZeroDivisionError: 0.0 cannot be raised to a negative power");
   const double result = std::pow(left, right);
@@ -167,9 +184,12 @@ Value apply_reals(BinaryOperator op, double left, double right) {
   return Value::real(result);
 }
 
-bool is_repeatable(const Value& value) { return value.is_text() || value.is_list_or_tuple(); }
+bool is_repeatable(const Value& value) {
+  return value.is_text() || value.is_list_or_tuple();
+}
 
-// -1, 0 or 1; nothing when a NaN makes all comparisons false. Throws when the kinds cannot be ordered.
+// -1, 0 or 1; nothing when a NaN makes all comparisons false. Throws when the kinds cannot be
+// ordered.
 std::optional<int> order(Render& render, std::string_view symbol, const Value& left,
                          const Value& right) {
   render.budget().work(1);
@@ -187,8 +207,9 @@ std::optional<int> order(Render& render, std::string_view symbol, const Value& l
     render.budget().work_bytes(std::min(left.str().size(), right.str().size()));
     return sign(left.str().compare(right.str()), 0);
   }
-  const bool same_list = left.is_list_or_tuple() && right.is_list_or_tuple() &&
-                         left.is_sequence(SequenceKind::kList) == right.is_sequence(SequenceKind::kList);
+  const bool same_list =
+      left.is_list_or_tuple() && right.is_list_or_tuple() &&
+      left.is_sequence(SequenceKind::kList) == right.is_sequence(SequenceKind::kList);
   if (!same_list) {
     raise("TypeError: '{}' not supported between instances of '{}' and '{}'", symbol,
           left.type_name(), right.type_name());
@@ -206,10 +227,12 @@ Value slice_text(Render& render, const Value& object, const std::vector<size_t>&
   std::string out;
   out.reserve(places.size());
   if (object.as_text().ascii) {
-    for (size_t place : places) out += bytes[place];
+    for (size_t place : places)
+      out += bytes[place];
   } else {
     const auto parts = split_code_points(bytes);
-    for (size_t place : places) out += parts[place];
+    for (size_t place : places)
+      out += parts[place];
   }
   return render.text_like(object, std::move(out));
 }
@@ -217,7 +240,8 @@ Value slice_text(Render& render, const Value& object, const std::vector<size_t>&
 // `count` code points from code point `start`.
 Value slice_run(Render& render, const Value& object, size_t start, size_t count) {
   const std::string_view bytes = object.str();
-  if (object.as_text().ascii) return render.text_like(object, std::string(bytes.substr(start, count)));
+  if (object.as_text().ascii)
+    return render.text_like(object, std::string(bytes.substr(start, count)));
   render.budget().work_bytes(bytes.size());
   const std::string_view tail = bytes.substr(byte_offset(bytes, start));
   return render.text_like(object, std::string(tail.substr(0, byte_offset(tail, count))));
@@ -234,7 +258,8 @@ ResolvedSlice resolve(const SliceBounds& bounds, Int length) {
   const Int highest = step < 0 ? length - 1 : length;
   auto place = [&](std::optional<Int> bound, Int otherwise) {
     if (!bound) return otherwise;
-    return std::clamp(*bound < 0 ? std::max(*bound, -length - 1) + length : *bound, lowest, highest);
+    return std::clamp(*bound < 0 ? std::max(*bound, -length - 1) + length : *bound, lowest,
+                      highest);
   };
   return {place(bounds.start, step < 0 ? highest : lowest),
           place(bounds.stop, step < 0 ? lowest : highest), step};
@@ -262,7 +287,8 @@ Value apply(Render& render, BinaryOperator op, const Value& left, const Value& r
   if (left.is_integral() && right.is_integral()) {
     return apply_ints(op, left.as_int(), right.as_int());
   }
-  if (left.is_number() && right.is_number()) return apply_reals(op, left.to_real(), right.to_real());
+  if (left.is_number() && right.is_number())
+    return apply_reals(op, left.to_real(), right.to_real());
   if (op == BinaryOperator::kAdd) return add(render, left, right);
   if (op == BinaryOperator::kMultiply) {
     if (is_repeatable(left) && right.is_integral()) return repeat(render, left, right.as_int());
@@ -295,14 +321,22 @@ bool less(Render& render, const Value& left, const Value& right) {
 
 bool compare(Render& render, Comparison op, const Value& left, const Value& right) {
   switch (op) {
-    case Comparison::kEqual: return equal(render.budget(), left, right);
-    case Comparison::kNotEqual: return !equal(render.budget(), left, right);
-    case Comparison::kLess: return less(render, left, right);
-    case Comparison::kLessEqual: return order(render, "<=", left, right).value_or(1) <= 0;
-    case Comparison::kGreater: return order(render, ">", left, right).value_or(-1) > 0;
-    case Comparison::kGreaterEqual: return order(render, ">=", left, right).value_or(-1) >= 0;
-    case Comparison::kIn: return contains(render, right, left);
-    case Comparison::kNotIn: return !contains(render, right, left);
+    case Comparison::kEqual:
+      return equal(render.budget(), left, right);
+    case Comparison::kNotEqual:
+      return !equal(render.budget(), left, right);
+    case Comparison::kLess:
+      return less(render, left, right);
+    case Comparison::kLessEqual:
+      return order(render, "<=", left, right).value_or(1) <= 0;
+    case Comparison::kGreater:
+      return order(render, ">", left, right).value_or(-1) > 0;
+    case Comparison::kGreaterEqual:
+      return order(render, ">=", left, right).value_or(-1) >= 0;
+    case Comparison::kIn:
+      return contains(render, right, left);
+    case Comparison::kNotIn:
+      return !contains(render, right, left);
   }
   return false;
 }
@@ -316,12 +350,14 @@ bool contains(Render& render, const Value& container, const Value& element) {
       }
       render.budget().work_bytes(container.str().size());
       return container.str().contains(element.str());
-    case Kind::kDict: return find(render.budget(), container.as_dict(), element) != nullptr;
+    case Kind::kDict:
+      return find(render.budget(), container.as_dict(), element) != nullptr;
     case Kind::kSequence:
       return std::ranges::any_of(container.items(), [&](const Value& item) {
         return equal(render.budget(), item, element);
       });
-    default: break;
+    default:
+      break;
   }
   if (!Render::is_iterable(container)) {
     raise("TypeError: argument of type '{}' is not iterable", container.type_name());
@@ -335,8 +371,8 @@ bool contains(Render& render, const Value& container, const Value& element) {
 
 Value slice(Render& render, const Value& object, const SliceBounds& bounds) {
   require_defined(object);
-  const bool sliceable = object.is_text() || object.is_list_or_tuple() ||
-                         object.is_sequence(SequenceKind::kRange);
+  const bool sliceable =
+      object.is_text() || object.is_list_or_tuple() || object.is_sequence(SequenceKind::kRange);
   if (!sliceable) raise("TypeError: '{}' object is not subscriptable", object.type_name());
   const ResolvedSlice range = resolve(bounds, render.length(object));
   if (object.is_text() && range.step == 1) {
@@ -357,7 +393,8 @@ Value slice(Render& render, const Value& object, const SliceBounds& bounds) {
   }
   std::vector<Value> items;
   items.reserve(places.size());
-  for (size_t place : places) items.push_back(object.items()[place]);
+  for (size_t place : places)
+    items.push_back(object.items()[place]);
   const bool tuple = object.is_list_or_tuple() && !object.is_sequence(SequenceKind::kList);
   return Value::sequence(render.budget(), tuple ? SequenceKind::kTuple : SequenceKind::kList,
                          std::move(items));

@@ -1,7 +1,8 @@
 // Python's operators on values: arithmetic, comparison, membership, slicing.
 //
-// Each raises what Python raises: TypeError for kinds that do not go together, ZeroDivisionError, and an
-// OverflowError where Python's integer would outgrow 128 bits. An Undefined operand raises its own message.
+// Each raises what Python raises: TypeError for kinds that do not go together, ZeroDivisionError,
+// and an OverflowError where Python's integer would outgrow 128 bits. An Undefined operand raises
+// its own message.
 #pragma once
 
 #include <optional>

@@ -18,8 +18,8 @@ class StatementParser : private ExpressionParser {
  private:
   using EndNames = std::vector<std::string_view>;
 
-  // Statements up to a block that starts with one of `ends` (whose name is then current), or the end of the template
-  // when there are none.
+  // Statements up to a block that starts with one of `ends` (whose name is then current), or the
+  // end of the template when there are none.
   Body parse_body(const EndNames& ends) {
     const Nesting nesting(*this);
     Body body;
@@ -76,7 +76,8 @@ class StatementParser : private ExpressionParser {
 
   static std::string names_of(const EndNames& ends) {
     std::string out;
-    for (std::string_view end : ends) out += (out.empty() ? "" : " or ") + quote(end);
+    for (std::string_view end : ends)
+      out += (out.empty() ? "" : " or ") + quote(end);
     return out;
   }
 
@@ -105,11 +106,13 @@ class StatementParser : private ExpressionParser {
   std::unique_ptr<Statement> parse_for() {
     auto node = std::make_unique<For>(advance().line);
     node->target = parse_target("in", Namespaces::kForbidden);
+    if (mentions(node->target, intern("loop"))) {
+      fail("Can't assign to special loop variable in for-loop target", node->line);
+    }
     expect_name("in");
     node->iterable = parse_tuple(Conditionals::kForbidden, "recursive");
     if (skip_name("if")) node->condition = parse_expression();
     node->recursive = skip_name("recursive");
-    intern("loop");
     const bool outer = std::exchange(lenient_, false);
     ++loop_count_;
     node->body = parse_inner({"endfor", "else"});
@@ -120,6 +123,12 @@ class StatementParser : private ExpressionParser {
     }
     lenient_ = outer;
     return node;
+  }
+
+  static bool mentions(const Target& target, Symbol symbol) {
+    if (target.kind != Target::Kind::kTuple) return target.symbol == symbol;
+    return std::ranges::any_of(target.parts,
+                               [symbol](const Target& part) { return mentions(part, symbol); });
   }
 
   std::unique_ptr<Statement> parse_set() {
@@ -139,7 +148,8 @@ class StatementParser : private ExpressionParser {
     return node;
   }
 
-  // Runs `parse` for a body that is a function of its own: no break out of it, its own special variables.
+  // Runs `parse` for a body that is a function of its own: no break out of it, its own special
+  // variables.
   Body parse_macro_body(MacroBody& macro, std::string_view end) {
     macros_.push_back(&macro);
     const int outer_loops = std::exchange(loop_count_, 0);
@@ -175,6 +185,8 @@ class StatementParser : private ExpressionParser {
         has_fallback = true;
       } else if (has_fallback) {
         fail("non-default argument follows default argument");
+      } else if (parameter.name == "caller") {
+        fail("the special \"caller\" argument must be omitted or be given a default");
       }
       macro.parameters.push_back(std::move(parameter));
     }
@@ -251,7 +263,8 @@ class StatementParser : private ExpressionParser {
 
   std::unique_ptr<Statement> parse_load() {
     auto node = std::make_unique<LoadTemplate>(advance().line);
-    while (current().kind != TokenKind::kBlockEnd && current().kind != TokenKind::kEnd) advance();
+    while (current().kind != TokenKind::kBlockEnd && current().kind != TokenKind::kEnd)
+      advance();
     return node;
   }
 

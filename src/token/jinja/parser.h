@@ -10,8 +10,8 @@
 
 namespace inferno::token::jinja {
 
-// Throws a Failure with a line for what is no template, nests too deeply, or names an unknown filter or test where
-// Jinja would look for it before rendering (outside of if).
+// Throws a Failure with a line for what is no template, nests too deeply, or names an unknown
+// filter or test where Jinja would look for it before rendering (outside of if).
 std::unique_ptr<const Template> parse_template(std::string_view source);
 
 }  // namespace inferno::token::jinja

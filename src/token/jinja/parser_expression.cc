@@ -39,9 +39,9 @@ struct ComparisonName {
   Comparison comparison;
 };
 constexpr ComparisonName kComparisons[] = {
-    {"==", Comparison::kEqual},     {"!=", Comparison::kNotEqual},
-    {"<", Comparison::kLess},       {"<=", Comparison::kLessEqual},
-    {">", Comparison::kGreater},    {">=", Comparison::kGreaterEqual}};
+    {"==", Comparison::kEqual},  {"!=", Comparison::kNotEqual},
+    {"<", Comparison::kLess},    {"<=", Comparison::kLessEqual},
+    {">", Comparison::kGreater}, {">=", Comparison::kGreaterEqual}};
 
 }  // namespace
 
@@ -103,8 +103,10 @@ void ExpressionParser::set_depth(Expression& node, int children_depth) const {
 
 int ExpressionParser::depth_of(const CallArguments& arguments) const {
   int depth = depth_over({arguments.more_positional.get(), arguments.more_named.get()});
-  for (const auto& argument : arguments.positional) depth = std::max(depth, argument->depth);
-  for (const auto& [name, argument] : arguments.named) depth = std::max(depth, argument->depth);
+  for (const auto& argument : arguments.positional)
+    depth = std::max(depth, argument->depth);
+  for (const auto& [name, argument] : arguments.named)
+    depth = std::max(depth, argument->depth);
   return depth;
 }
 
@@ -152,8 +154,7 @@ ExpressionPtr ExpressionParser::parse_conditional() {
     }
     lenient_ = outer;
     node->value = std::move(value);
-    set_depth(*node,
-              depth_over({node->condition.get(), node->value.get(), node->otherwise.get()}));
+    set_depth(*node, depth_over({node->condition.get(), node->value.get(), node->otherwise.get()}));
     value = std::move(node);
     line = current().line;
   }
@@ -256,8 +257,8 @@ ExpressionPtr ExpressionParser::parse_concat() {
 
 ExpressionPtr ExpressionParser::parse_product() {
   ExpressionPtr left = parse_power();
-  while (const auto* found = find_operator(
-             current(), {kProducts[0], kProducts[1], kProducts[2], kProducts[3]})) {
+  while (const auto* found =
+             find_operator(current(), {kProducts[0], kProducts[1], kProducts[2], kProducts[3]})) {
     const BinaryOperator op = found->op;
     const int line = advance().line;
     ExpressionPtr right = parse_power();
@@ -275,7 +276,8 @@ ExpressionPtr ExpressionParser::parse_power() {
     const int line = advance().line;
     ExpressionPtr right = parse_unary(Filters::kAllowed);
     const int depth = depth_over({left.get(), right.get()});
-    left = std::make_unique<Binary>(line, BinaryOperator::kPower, std::move(left), std::move(right));
+    left =
+        std::make_unique<Binary>(line, BinaryOperator::kPower, std::move(left), std::move(right));
     set_depth(*left, depth);
   }
   return left;
@@ -288,9 +290,9 @@ ExpressionPtr ExpressionParser::parse_unary(Filters filters) {
     const Token& sign = advance();
     ExpressionPtr operand = parse_unary(Filters::kForbidden);
     const int depth = operand->depth;
-    node = std::make_unique<Unary>(
-        sign.line, sign.text == "-" ? UnaryOperator::kMinus : UnaryOperator::kPlus,
-        std::move(operand));
+    node = std::make_unique<Unary>(sign.line,
+                                   sign.text == "-" ? UnaryOperator::kMinus : UnaryOperator::kPlus,
+                                   std::move(operand));
     set_depth(*node, depth);
   } else {
     node = parse_primary();
@@ -313,10 +315,12 @@ ExpressionPtr ExpressionParser::parse_unary(Filters filters) {
 ExpressionPtr ExpressionParser::parse_primary() {
   const Token& token = current();
   switch (token.kind) {
-    case TokenKind::kName: return parse_name();
+    case TokenKind::kName:
+      return parse_name();
     case TokenKind::kString: {
       std::string text;
-      while (current().kind == TokenKind::kString) text += advance().text;
+      while (current().kind == TokenKind::kString)
+        text += advance().text;
       return std::make_unique<Constant>(token.line, Value::constant(std::move(text)));
     }
     case TokenKind::kInteger:
@@ -325,7 +329,8 @@ ExpressionPtr ExpressionParser::parse_primary() {
     case TokenKind::kFloat:
       advance();
       return std::make_unique<Constant>(token.line, Value::real(token.real));
-    default: break;
+    default:
+      break;
   }
   if (skip_operator("(")) {
     ExpressionPtr inside = parse_tuple();
@@ -411,8 +416,7 @@ ExpressionPtr ExpressionParser::parse_attribute(ExpressionPtr node) {
     access = std::make_unique<Attribute>(line, std::move(node), name.text);
   } else if (name.kind == TokenKind::kInteger) {
     access = std::make_unique<Item>(
-        line, std::move(node),
-        std::make_unique<Constant>(name.line, Value::integer(name.integer)));
+        line, std::move(node), std::make_unique<Constant>(name.line, Value::integer(name.integer)));
   } else {
     fail("expected name or number", name.line);
   }
@@ -423,7 +427,9 @@ ExpressionPtr ExpressionParser::parse_attribute(ExpressionPtr node) {
 ExpressionPtr ExpressionParser::parse_subscript(ExpressionPtr node) {
   const int line = advance().line;
   ExpressionPtr start;
-  if (!current().is_operator(":")) {
+  if (current().is_operator("]")) {
+    start = std::make_unique<Display>(line, SequenceKind::kTuple);  // as in Jinja, x[] is x[()]
+  } else if (!current().is_operator(":")) {
     start = parse_expression();
     if (current().is_operator(",")) {
       auto tuple = std::make_unique<Display>(line, SequenceKind::kTuple);
@@ -498,7 +504,8 @@ void ExpressionParser::parse_argument(CallArguments& arguments, int line) {
 }
 
 ExpressionPtr ExpressionParser::parse_filters(ExpressionPtr input) {
-  while (skip_operator("|")) input = parse_filter(std::move(input));
+  while (skip_operator("|"))
+    input = parse_filter(std::move(input));
   return input;
 }
 
@@ -506,7 +513,8 @@ ExpressionPtr ExpressionParser::parse_filter(ExpressionPtr input) {
   const Token& token = expect_name();
   auto filter = std::make_unique<Filter>(token.line);
   filter->name = token.text;
-  while (skip_operator(".")) filter->name += "." + expect_name().text;
+  while (skip_operator("."))
+    filter->name += "." + expect_name().text;
   if (!lenient_ && find_filter(filter->name) == nullptr) {
     fail(fmt::format("No filter named {}.", quote(filter->name)), token.line);
   }
@@ -521,7 +529,8 @@ ExpressionPtr ExpressionParser::parse_test(ExpressionPtr node) {
   const bool negated = skip_name("not");
   auto test = std::make_unique<Test>(line);
   test->name = expect_name().text;
-  while (skip_operator(".")) test->name += "." + expect_name().text;
+  while (skip_operator("."))
+    test->name += "." + expect_name().text;
   if (!lenient_ && find_test(test->name) == nullptr) {
     fail(fmt::format("No test named {}.", quote(test->name)), line);
   }

@@ -44,11 +44,21 @@ void append_sequence(Render& render, std::string& out, const Sequence& sequence)
       append_items(render, out, items);
       out += items.size() == 1 ? ",)" : ")";
       return;
-    case SequenceKind::kRange: append(render, out, range_repr(items)); return;
-    case SequenceKind::kDictKeys: out += "dict_keys(["; break;
-    case SequenceKind::kDictValues: out += "dict_values(["; break;
-    case SequenceKind::kDictItems: out += "dict_items(["; break;
-    case SequenceKind::kList: out += '['; break;
+    case SequenceKind::kRange:
+      append(render, out, range_repr(items));
+      return;
+    case SequenceKind::kDictKeys:
+      out += "dict_keys([";
+      break;
+    case SequenceKind::kDictValues:
+      out += "dict_values([";
+      break;
+    case SequenceKind::kDictItems:
+      out += "dict_items([";
+      break;
+    case SequenceKind::kList:
+      out += '[';
+      break;
   }
   append_items(render, out, items);
   out += sequence.kind == SequenceKind::kList ? "]" : "])";
@@ -64,7 +74,9 @@ void append_repr(Render& render, std::string& out, const Value& value) {
         append(render, out, quote(value.str()));
       }
       return;
-    case Kind::kSequence: append_sequence(render, out, value.as_sequence()); return;
+    case Kind::kSequence:
+      append_sequence(render, out, value.as_sequence());
+      return;
     case Kind::kDict: {
       out += '{';
       bool first = true;
@@ -78,9 +90,14 @@ void append_repr(Render& render, std::string& out, const Value& value) {
       out += '}';
       return;
     }
-    case Kind::kUndefined: append(render, out, "Undefined"); return;
-    case Kind::kObject: append(render, out, value.as_object()->repr(render)); return;
-    default: append(render, out, to_text(render, value));
+    case Kind::kUndefined:
+      append(render, out, "Undefined");
+      return;
+    case Kind::kObject:
+      append(render, out, value.as_object()->repr(render));
+      return;
+    default:
+      append(render, out, to_text(render, value));
   }
 }
 
@@ -171,24 +188,34 @@ std::string float_text(double value) {
   const size_t mark = scientific.find('e');
   const int exponent = std::atoi(std::string(scientific.substr(mark + 1)).c_str());
   if (exponent < -4 || exponent >= 16) return std::string(scientific);
-  const auto [fixed_end, fixed_error] = std::to_chars(
-      buffer.data(), buffer.data() + buffer.size(), value, std::chars_format::fixed);
+  const auto [fixed_end, fixed_error] =
+      std::to_chars(buffer.data(), buffer.data() + buffer.size(), value, std::chars_format::fixed);
   std::string fixed(buffer.data(), static_cast<size_t>(fixed_end - buffer.data()));
   if (!fixed.contains('.')) fixed += ".0";
   return fixed;
 }
 
-std::string int_text(Int value) { return fmt::format("{}", value); }
+std::string int_text(Int value) {
+  return fmt::format("{}", value);
+}
 
 std::string to_text(Render& render, const Value& value) {
   switch (value.kind()) {
-    case Kind::kNone: return "None";
-    case Kind::kBool: return value.as_bool() ? "True" : "False";
-    case Kind::kInt: return int_text(value.as_int());
-    case Kind::kFloat: return float_text(value.as_real());
-    case Kind::kText: render.budget().work_bytes(value.str().size()); return value.str();
-    case Kind::kUndefined: return "";
-    default: return to_repr(render, value);
+    case Kind::kNone:
+      return "None";
+    case Kind::kBool:
+      return value.as_bool() ? "True" : "False";
+    case Kind::kInt:
+      return int_text(value.as_int());
+    case Kind::kFloat:
+      return float_text(value.as_real());
+    case Kind::kText:
+      render.budget().work_bytes(value.str().size());
+      return value.str();
+    case Kind::kUndefined:
+      return "";
+    default:
+      return to_repr(render, value);
   }
 }
 

@@ -15,7 +15,8 @@ std::string int_text(Int value);
 std::string to_text(Render& render, const Value& value);
 // repr(value). Throws when longer than kMaxTextBytes or nested too deeply.
 std::string to_repr(Render& render, const Value& value);
-// repr with sorted keys, one element a line where it does not fit 80 columns. Long strings are not broken.
+// repr with sorted keys, one element a line where it does not fit 80 columns. Long strings are not
+// broken.
 std::string to_pretty(Render& render, const Value& value);
 
 }  // namespace inferno::token::jinja

@@ -26,14 +26,16 @@ std::string owner_name(const Value& object) {
 // Attributes that every Python object has and that Jinja's sandbox hides.
 bool is_internal(std::string_view name) {
   constexpr std::array<std::string_view, 12> kInternal = {
-      "__class__", "__dict__",    "__doc__",      "__init__", "__subclasshook__", "__module__",
-      "__mro__",   "__globals__", "__getattr__",  "__new__",  "__reduce__",       "__getattribute__"};
+      "__class__",        "__dict__",   "__doc__",    "__init__",
+      "__subclasshook__", "__module__", "__mro__",    "__globals__",
+      "__getattr__",      "__new__",    "__reduce__", "__getattribute__"};
   return std::ranges::find(kInternal, name) != kInternal.end();
 }
 
 Value forbidden(const Value& object, std::string_view name) {
-  return Value::undefined(fmt::format("SecurityError: access to attribute '{}' of '{}' object is unsafe.",
-                                      name, object.type_name()));
+  return Value::undefined(
+      fmt::format("SecurityError: access to attribute '{}' of '{}' object is unsafe.", name,
+                  object.type_name()));
 }
 
 bool is_subscriptable(const Value& value) {
@@ -69,9 +71,12 @@ Render::Render(const Template& source, std::chrono::system_clock::time_point now
 
 Render::~Render() {
   block_text = Value();
-  for (const auto& object : kept_objects_) object->clear();
-  for (const auto& scope : kept_scopes_) std::exchange(scope->variables, {}).clear();
-  // A scope is older than those below it: cut from the youngest, so that no long chain falls at once.
+  for (const auto& object : kept_objects_)
+    object->clear();
+  for (const auto& scope : kept_scopes_)
+    std::exchange(scope->variables, {}).clear();
+  // A scope is older than those below it: cut from the youngest, so that no long chain falls at
+  // once.
   for (auto scope = kept_scopes_.rbegin(); scope != kept_scopes_.rend(); ++scope) {
     (*scope)->parent.reset();
   }
@@ -193,8 +198,8 @@ Value Render::item(const Value& object, const Value& key) {
 }
 
 Value Render::missing(const Value& object, std::string_view attribute) {
-  return Value::undefined(
-      fmt::format("UndefinedError: '{}' has no attribute {}", owner_name(object), quote(attribute)));
+  return Value::undefined(fmt::format("UndefinedError: '{}' has no attribute {}",
+                                      owner_name(object), quote(attribute)));
 }
 
 bool Render::is_iterable(const Value& value) {
@@ -202,29 +207,36 @@ bool Render::is_iterable(const Value& value) {
     case Kind::kText:
     case Kind::kSequence:
     case Kind::kDict:
-    case Kind::kUndefined: return true;
-    case Kind::kObject: return value.as<Iterator>() != nullptr || value.as<Loop>() != nullptr;
-    default: return false;
+    case Kind::kUndefined:
+      return true;
+    case Kind::kObject:
+      return value.as<Iterator>() != nullptr || value.as<Loop>() != nullptr;
+    default:
+      return false;
   }
 }
 
 std::shared_ptr<Iterator> Render::iterate(const Value& value) {
   switch (value.kind()) {
     case Kind::kText:
-    case Kind::kDict: return std::make_shared<PartsIterator>(value);
-    case Kind::kSequence: return std::make_shared<SequenceIterator>(value);
+    case Kind::kDict:
+      return std::make_shared<PartsIterator>(value);
+    case Kind::kSequence:
+      return std::make_shared<SequenceIterator>(value);
     case Kind::kUndefined:
       return std::make_shared<Generator>("generator", 0, [](Render&, Value&) { return false; });
-    default: break;
+    default:
+      break;
   }
-  if (auto iterator = value.is(Kind::kObject) ? std::dynamic_pointer_cast<Iterator>(value.as_object())
-                                              : nullptr) {
+  if (auto iterator = value.is(Kind::kObject)
+                          ? std::dynamic_pointer_cast<Iterator>(value.as_object())
+                          : nullptr) {
     return iterator;
   }
   if (value.as<Loop>() != nullptr) {
-    return std::make_shared<Generator>("generator", value.depth(), [value](Render& render, Value& out) {
-      return value.as<Loop>()->next(render, out);
-    });
+    return std::make_shared<Generator>(
+        "generator", value.depth(),
+        [value](Render& render, Value& out) { return value.as<Loop>()->next(render, out); });
   }
   raise("TypeError: '{}' object is not iterable", value.type_name());
 }
@@ -251,10 +263,14 @@ Int Render::length(const Value& value) {
       budget_.work_bytes(text.bytes.size());
       return static_cast<Int>(count_code_points(text.bytes));
     }
-    case Kind::kSequence: return static_cast<Int>(value.items().size());
-    case Kind::kDict: return static_cast<Int>(value.as_dict().entries.size());
-    case Kind::kUndefined: return 0;
-    default: break;
+    case Kind::kSequence:
+      return static_cast<Int>(value.items().size());
+    case Kind::kDict:
+      return static_cast<Int>(value.as_dict().entries.size());
+    case Kind::kUndefined:
+      return 0;
+    default:
+      break;
   }
   if (Loop* loop = value.as<Loop>()) return loop->length(*this);
   raise("TypeError: object of type '{}' has no len()", value.type_name());
@@ -286,7 +302,8 @@ Render::ScopeGuard::ScopeGuard(Render& render, std::shared_ptr<Scope> parent)
   if (parent_->depth >= static_cast<uint32_t>(kMaxRenderDepth)) {
     raise_limit("RecursionError: the template's scopes are nested deeper than {}", kMaxRenderDepth);
   }
-  render_.scope_ = std::make_shared<Scope>(parent_, decltype(Scope::variables){}, parent_->depth + 1);
+  render_.scope_ =
+      std::make_shared<Scope>(parent_, decltype(Scope::variables){}, parent_->depth + 1);
 }
 
 void Render::ScopeGuard::restart() {
@@ -294,7 +311,8 @@ void Render::ScopeGuard::restart() {
     render_.scope_->variables.clear();
     return;
   }
-  render_.scope_ = std::make_shared<Scope>(parent_, decltype(Scope::variables){}, parent_->depth + 1);
+  render_.scope_ =
+      std::make_shared<Scope>(parent_, decltype(Scope::variables){}, parent_->depth + 1);
 }
 
 }  // namespace inferno::token::jinja

@@ -1,11 +1,12 @@
-// Render: one rendering in progress: its variables, its output, its limits, and Python's way to attributes and items.
+// Render: one rendering in progress: its variables, its output, its limits, and Python's way to
+// attributes and items.
 //
 //   context    globals and what the caller gave      (depth 0)
 //     root     what the template sets at top level
 //       ...    loops, macro calls, with, set blocks: a scope each, gone when they end
 //
-// A macro keeps the scope it was defined in. Scopes and namespaces that values may refer back to are remembered in
-// `circles_` and emptied at the end, so that shared pointers free everything.
+// A macro keeps the scope it was defined in. Scopes and namespaces that values may refer back to
+// are kept (keep()) and emptied at the end, so that shared pointers free everything.
 //
 // Threads: one rendering belongs to one thread; the Template is shared.
 #pragma once

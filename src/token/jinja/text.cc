@@ -131,7 +131,8 @@ std::string with_case(std::string_view text, Case wanted) {
 // The byte where the code point that ends before `end` begins.
 size_t previous_code_point(std::string_view text, size_t end) {
   size_t begin = end - 1;
-  while (begin > 0 && end - begin < 4 && (static_cast<uint8_t>(text[begin]) & 0xC0) == 0x80) --begin;
+  while (begin > 0 && end - begin < 4 && (static_cast<uint8_t>(text[begin]) & 0xC0) == 0x80)
+    --begin;
   size_t at = begin;
   decode_at(text, at);
   return at == end ? begin : end - 1;
@@ -146,7 +147,8 @@ bool contains_code_point(std::string_view chars, std::string_view bytes) {
   return false;
 }
 
-// Code points that repr() escapes although the C library would print them: format characters and odd spaces.
+// Code points that repr() escapes although the C library would print them: format characters and
+// odd spaces.
 bool is_hidden(char32_t code) {
   constexpr std::array<std::pair<char32_t, char32_t>, 16> kHidden = {{{0x7F, 0xA0},
                                                                       {0xAD, 0xAD},
@@ -164,9 +166,8 @@ bool is_hidden(char32_t code) {
                                                                       {0xFEFF, 0xFEFF},
                                                                       {0xFFF9, 0xFFFB},
                                                                       {0xE0000, 0x10FFFF}}};
-  return std::ranges::any_of(kHidden, [code](auto range) {
-    return code >= range.first && code <= range.second;
-  });
+  return std::ranges::any_of(
+      kHidden, [code](auto range) { return code >= range.first && code <= range.second; });
 }
 
 bool ends_line(char32_t code) {
@@ -208,7 +209,8 @@ char32_t decode_at(std::string_view text, size_t& at) {
 
 size_t count_code_points(std::string_view text) {
   size_t count = 0;
-  for (size_t at = 0; at < text.size(); ++count) decode_at(text, at);
+  for (size_t at = 0; at < text.size(); ++count)
+    decode_at(text, at);
   return count;
 }
 
@@ -257,9 +259,9 @@ bool is_alpha(char32_t code) {
 bool is_digit(char32_t code) {
   if (code < 0x80) return code >= '0' && code <= '9';
   // The first digit of each script's ten in a row.
-  constexpr std::array<char32_t, 16> kZeros = {0x660,  0x6F0,  0x7C0,  0x966,  0x9E6,  0xA66,
-                                               0xAE6,  0xB66,  0xBE6,  0xC66,  0xCE6,  0xD66,
-                                               0xE50,  0xED0,  0xF20,  0xFF10};
+  constexpr std::array<char32_t, 16> kZeros = {0x660, 0x6F0, 0x7C0, 0x966, 0x9E6, 0xA66,
+                                               0xAE6, 0xB66, 0xBE6, 0xC66, 0xCE6, 0xD66,
+                                               0xE50, 0xED0, 0xF20, 0xFF10};
   return std::ranges::any_of(kZeros, [code](char32_t zero) { return code - zero < 10; });
 }
 
@@ -279,9 +281,15 @@ bool is_printable(char32_t code) {
   return unicode_locale() == locale_t{} || in_class(code, iswprint_l);
 }
 
-std::string upper(std::string_view text) { return with_case(text, Case::kUpper); }
-std::string lower(std::string_view text) { return with_case(text, Case::kLower); }
-std::string swap_case(std::string_view text) { return with_case(text, Case::kSwap); }
+std::string upper(std::string_view text) {
+  return with_case(text, Case::kUpper);
+}
+std::string lower(std::string_view text) {
+  return with_case(text, Case::kLower);
+}
+std::string swap_case(std::string_view text) {
+  return with_case(text, Case::kSwap);
+}
 
 std::string capitalize(std::string_view text) {
   const size_t head = byte_offset(text, 1);
@@ -344,14 +352,17 @@ std::vector<std::string_view> split_words(std::string_view text, std::optional<s
   const size_t cuts = std::min(limit.value_or(words.size()), words.size());
   auto part = [&](size_t begin, size_t end) { parts.push_back(text.substr(begin, end - begin)); };
   if (words.size() <= cuts) {
-    for (const Word& word : words) part(word.begin, word.end);
+    for (const Word& word : words)
+      part(word.begin, word.end);
   } else if (from == Side::kRight) {
     const size_t head = words.size() - cuts;  // these stay together
     // Python keeps the white space at the start of the first part.
     part(0, words[head - 1].end);
-    for (size_t i = head; i < words.size(); ++i) part(words[i].begin, words[i].end);
+    for (size_t i = head; i < words.size(); ++i)
+      part(words[i].begin, words[i].end);
   } else {
-    for (size_t i = 0; i < cuts; ++i) part(words[i].begin, words[i].end);
+    for (size_t i = 0; i < cuts; ++i)
+      part(words[i].begin, words[i].end);
     // Python keeps the white space at the end of the last part.
     part(words[cuts].begin, text.size());
   }
@@ -403,7 +414,8 @@ std::vector<std::string_view> split_lines(std::string_view text, LineEnds ends) 
 size_t count_occurrences(std::string_view text, std::string_view part) {
   if (part.empty()) return count_code_points(text) + 1;
   size_t count = 0;
-  for (size_t at = text.find(part); at != text.npos; at = text.find(part, at + part.size())) ++count;
+  for (size_t at = text.find(part); at != text.npos; at = text.find(part, at + part.size()))
+    ++count;
   return count;
 }
 
@@ -440,12 +452,23 @@ std::string escape_html(std::string_view text) {
   out.reserve(text.size());
   for (char byte : text) {
     switch (byte) {
-      case '&': out += "&amp;"; break;
-      case '<': out += "&lt;"; break;
-      case '>': out += "&gt;"; break;
-      case '\'': out += "&#39;"; break;
-      case '"': out += "&#34;"; break;
-      default: out += byte;
+      case '&':
+        out += "&amp;";
+        break;
+      case '<':
+        out += "&lt;";
+        break;
+      case '>':
+        out += "&gt;";
+        break;
+      case '\'':
+        out += "&#39;";
+        break;
+      case '"':
+        out += "&#34;";
+        break;
+      default:
+        out += byte;
     }
   }
   return out;

@@ -1,10 +1,10 @@
 // Strings as Python sees them: sequences of Unicode code points, kept as UTF-8.
 //
-// Functions on views, without the template's values and without limits of their own: the caller counts their work.
-// A byte that is not part of valid UTF-8 counts as one code point of its own, is copied as it is, and belongs to no
-// class of characters.
-// Case and character classes come from the C library's UTF-8 locale (simple mappings), with the German sharp s and the
-// Latin ligatures expanded as in Unicode's SpecialCasing.txt.
+// Functions on views, without the template's values and without limits of their own: the caller
+// counts their work. A byte that is not part of valid UTF-8 counts as one code point of its own, is
+// copied as it is, and belongs to no class of characters.
+// Case and character classes come from the C library's UTF-8 locale (simple mappings), with the
+// German sharp s and the Latin ligatures expanded as in Unicode's SpecialCasing.txt.
 #pragma once
 
 #include <cstddef>
@@ -34,7 +34,8 @@ bool is_alpha(char32_t code);
 bool is_digit(char32_t code);
 bool is_upper(char32_t code);
 bool is_lower(char32_t code);
-// False for what repr() shows as an escape: controls, format characters, spaces but ' ', unassigned.
+// False for what repr() shows as an escape: controls, format characters, spaces but ' ',
+// unassigned.
 bool is_printable(char32_t code);
 
 std::string upper(std::string_view text);
@@ -50,15 +51,18 @@ enum class Side : uint8_t { kBoth, kLeft, kRight };
 std::string_view strip(std::string_view text, Side side = Side::kBoth,
                        std::optional<std::string_view> chars = std::nullopt);
 
-// At runs of white space; no empty parts. At most `limit` cuts (none: no limit), counted from the left or the right.
-std::vector<std::string_view> split_words(std::string_view text, std::optional<size_t> limit, Side from);
+// At runs of white space; no empty parts. At most `limit` cuts (none: no limit), counted from the
+// left or the right.
+std::vector<std::string_view> split_words(std::string_view text, std::optional<size_t> limit,
+                                          Side from);
 // At every `separator`. Requires: separator not empty.
 std::vector<std::string_view> split_at(std::string_view text, std::string_view separator,
                                        std::optional<size_t> limit, Side from);
 enum class LineEnds : uint8_t { kDrop, kKeep };
 std::vector<std::string_view> split_lines(std::string_view text, LineEnds ends = LineEnds::kDrop);
 
-// How often `part` occurs without overlap; an empty part occurs between all code points and at both ends.
+// How often `part` occurs without overlap; an empty part occurs between all code points and at both
+// ends.
 size_t count_occurrences(std::string_view text, std::string_view part);
 // Replaces the first `limit` occurrences (none: all).
 std::string replace(std::string_view text, std::string_view from, std::string_view to,

@@ -11,13 +11,15 @@ namespace {
 
 uint32_t depth_over(const std::vector<Value>& items) {
   uint32_t depth = 0;
-  for (const Value& item : items) depth = std::max(depth, item.depth());
+  for (const Value& item : items)
+    depth = std::max(depth, item.depth());
   return depth + 1;
 }
 
 uint32_t depth_over(const Dict::Entries& entries) {
   uint32_t depth = 0;
-  for (const auto& [key, value] : entries) depth = std::max({depth, key.depth(), value.depth()});
+  for (const auto& [key, value] : entries)
+    depth = std::max({depth, key.depth(), value.depth()});
   return depth + 1;
 }
 
@@ -64,7 +66,9 @@ std::pair<Value, Value>* find_entry(Budget& budget, Dict::Entries& entries,
   return nullptr;
 }
 
-size_t hash_text(std::string_view text) { return std::hash<std::string_view>{}(text); }
+size_t hash_text(std::string_view text) {
+  return std::hash<std::string_view>{}(text);
+}
 
 size_t hash_int(Int value) {
   const auto low = static_cast<uint64_t>(value);
@@ -92,9 +96,15 @@ Dict::Dict(Entries dict_entries, Index dict_index, Budget* budget)
       depth(depth_over(entries)),
       charge(budget, entries.size() * (2 * sizeof(Value) + 48) + sizeof(Dict)) {}
 
-bool Object::attribute(Render&, std::string_view, Value&) { return false; }
-Value Object::call(Render&, Arguments&) { raise("TypeError: '{}' object is not callable", type_name()); }
-std::string Object::repr(Render&) const { return fmt::format("<{} object>", type_name()); }
+bool Object::attribute(Render&, std::string_view, Value&) {
+  return false;
+}
+Value Object::call(Render&, Arguments&) {
+  raise("TypeError: '{}' object is not callable", type_name());
+}
+std::string Object::repr(Render&) const {
+  return fmt::format("<{} object>", type_name());
+}
 
 Value Value::undefined(std::string message) {
   return Value(Data(std::make_shared<const Undefined>(std::move(message))));
@@ -127,48 +137,75 @@ bool Value::is_list_or_tuple() const {
 
 bool Value::truthy() const {
   switch (kind()) {
-    case Kind::kNone: return false;
-    case Kind::kBool: return as_bool();
-    case Kind::kInt: return as_int() != 0;
-    case Kind::kFloat: return as_real() != 0;
-    case Kind::kText: return !str().empty();
-    case Kind::kSequence: return !items().empty();
-    case Kind::kDict: return !as_dict().entries.empty();
-    case Kind::kUndefined: return false;
-    case Kind::kObject: return true;
+    case Kind::kNone:
+      return false;
+    case Kind::kBool:
+      return as_bool();
+    case Kind::kInt:
+      return as_int() != 0;
+    case Kind::kFloat:
+      return as_real() != 0;
+    case Kind::kText:
+      return !str().empty();
+    case Kind::kSequence:
+      return !items().empty();
+    case Kind::kDict:
+      return !as_dict().entries.empty();
+    case Kind::kUndefined:
+      return false;
+    case Kind::kObject:
+      return true;
   }
   return false;
 }
 
 uint32_t Value::depth() const {
   switch (kind()) {
-    case Kind::kSequence: return as_sequence().depth;
-    case Kind::kDict: return as_dict().depth;
-    case Kind::kObject: return as_object()->depth();
-    default: return 0;
+    case Kind::kSequence:
+      return as_sequence().depth;
+    case Kind::kDict:
+      return as_dict().depth;
+    case Kind::kObject:
+      return as_object()->depth();
+    default:
+      return 0;
   }
 }
 
 std::string_view Value::type_name() const {
   switch (kind()) {
-    case Kind::kNone: return "NoneType";
-    case Kind::kBool: return "bool";
-    case Kind::kInt: return "int";
-    case Kind::kFloat: return "float";
-    case Kind::kText: return as_text().markup ? "Markup" : "str";
+    case Kind::kNone:
+      return "NoneType";
+    case Kind::kBool:
+      return "bool";
+    case Kind::kInt:
+      return "int";
+    case Kind::kFloat:
+      return "float";
+    case Kind::kText:
+      return as_text().markup ? "Markup" : "str";
     case Kind::kSequence:
       switch (as_sequence().kind) {
-        case SequenceKind::kList: return "list";
-        case SequenceKind::kTuple: return "tuple";
-        case SequenceKind::kGroup: return "_GroupTuple";
-        case SequenceKind::kRange: return "range";
-        case SequenceKind::kDictKeys: return "dict_keys";
-        case SequenceKind::kDictValues: return "dict_values";
-        case SequenceKind::kDictItems: return "dict_items";
+        case SequenceKind::kList:
+          return "list";
+        case SequenceKind::kTuple:
+          return "tuple";
+        case SequenceKind::kGroup:
+          return "_GroupTuple";
+        case SequenceKind::kRange:
+          return "range";
+        case SequenceKind::kDictKeys:
+          return "dict_keys";
+        case SequenceKind::kDictValues:
+          return "dict_values";
+        case SequenceKind::kDictItems:
+          return "dict_items";
       }
       return "list";
-    case Kind::kDict: return "dict";
-    case Kind::kUndefined: return "Undefined";
+    case Kind::kDict:
+      return "dict";
+    case Kind::kUndefined:
+      return "Undefined";
     case Kind::kObject: {
       const std::string_view name = as_object()->type_name();
       return name.substr(name.rfind('.') + 1);  // npos + 1 is 0
@@ -179,12 +216,18 @@ std::string_view Value::type_name() const {
 
 const void* Value::identity() const {
   switch (kind()) {
-    case Kind::kText: return &as_text();
-    case Kind::kSequence: return &as_sequence();
-    case Kind::kDict: return &as_dict();
-    case Kind::kUndefined: return &as_undefined();
-    case Kind::kObject: return as_object().get();
-    default: return nullptr;
+    case Kind::kText:
+      return &as_text();
+    case Kind::kSequence:
+      return &as_sequence();
+    case Kind::kDict:
+      return &as_dict();
+    case Kind::kUndefined:
+      return &as_undefined();
+    case Kind::kObject:
+      return as_object().get();
+    default:
+      return nullptr;
   }
 }
 
@@ -194,31 +237,41 @@ bool equal(Budget& budget, const Value& left, const Value& right) {
   if (left.is_number() && right.is_number()) return left.to_real() == right.to_real();
   if (left.kind() != right.kind()) return false;
   switch (left.kind()) {
-    case Kind::kNone: return true;
+    case Kind::kNone:
+      return true;
     case Kind::kText:
       if (left.str().size() != right.str().size()) return false;
       budget.work_bytes(left.str().size());
       return left.str() == right.str();
-    case Kind::kSequence: return equal_sequences(budget, left.as_sequence(), right.as_sequence());
-    case Kind::kDict: return equal_dicts(budget, left.as_dict(), right.as_dict());
-    case Kind::kUndefined: return true;
-    case Kind::kObject: return left.as_object() == right.as_object();
-    default: return false;
+    case Kind::kSequence:
+      return equal_sequences(budget, left.as_sequence(), right.as_sequence());
+    case Kind::kDict:
+      return equal_dicts(budget, left.as_dict(), right.as_dict());
+    case Kind::kUndefined:
+      return true;
+    case Kind::kObject:
+      return left.as_object() == right.as_object();
+    default:
+      return false;
   }
 }
 
 size_t hash_of(Budget& budget, const Value& value) {
   budget.work(1);
   switch (value.kind()) {
-    case Kind::kNone: return 0x5bd1e995;
+    case Kind::kNone:
+      return 0x5bd1e995;
     case Kind::kBool:
-    case Kind::kInt: return hash_int(value.as_int());
+    case Kind::kInt:
+      return hash_int(value.as_int());
     case Kind::kFloat: {
       const double real = value.as_real();
       const bool whole = std::trunc(real) == real && std::fabs(real) < 1e37;
       return whole ? hash_int(static_cast<Int>(real)) : std::hash<double>{}(real);
     }
-    case Kind::kText: budget.work_bytes(value.str().size()); return hash_text(value.str());
+    case Kind::kText:
+      budget.work_bytes(value.str().size());
+      return hash_text(value.str());
     case Kind::kSequence: {
       const Sequence& sequence = value.as_sequence();
       if (sequence.kind != SequenceKind::kTuple && sequence.kind != SequenceKind::kGroup) break;
@@ -228,9 +281,12 @@ size_t hash_of(Budget& budget, const Value& value) {
       }
       return hash;
     }
-    case Kind::kUndefined: return 0x1234567;
-    case Kind::kObject: return std::hash<const void*>{}(value.as_object().get());
-    default: break;
+    case Kind::kUndefined:
+      return 0x1234567;
+    case Kind::kObject:
+      return std::hash<const void*>{}(value.as_object().get());
+    default:
+      break;
   }
   raise("TypeError: unhashable type: '{}'", value.type_name());
 }
@@ -253,7 +309,8 @@ void DictBuilder::set(std::string_view key, Value value) {
 }
 
 void DictBuilder::merge(const Dict& other) {
-  for (const auto& [key, value] : other.entries) set(key, value);
+  for (const auto& [key, value] : other.entries)
+    set(key, value);
 }
 
 Value DictBuilder::finish() {

@@ -1,11 +1,14 @@
 // Value: what a template computes with: Python's values, as far as a template can see them.
 //
-//   None  bool  int (128 bits)  float  str  sequence (list, tuple, range, dict views)  dict  Undefined  object
+//   None  bool  int (128 bits)  float  str  sequence (list, tuple, range, dict views)  dict
+//   Undefined  object
 //
-// Invariant: everything but an Object is immutable once made (the sandbox of Jinja forbids append, pop, update), so
-//            copying a Value is copying a pointer, and no value but one that contains an Object can contain itself.
-//            depth() bounds nesting, so that recursion over a value (print, compare, destroy) is bounded too.
-// Threads:   the constants of a template are shared between threads; all else belongs to one rendering.
+// Invariant: everything but an Object is immutable once made (the sandbox of Jinja forbids append,
+//            pop, update), so copying a Value is copying a pointer, and no value but one that
+//            contains an Object can contain itself. depth() bounds nesting, so that recursion over
+//            a value (print, compare, destroy) is bounded too.
+// Threads:   the constants of a template are shared between threads; all else belongs to one
+//            rendering.
 // Cost:      32 bytes; strings, sequences and dicts are shared.
 #pragma once
 
@@ -69,7 +72,8 @@ struct Dict {
   Charge charge;
 };
 
-// What a missing variable, attribute or element evaluates to. Printing it prints nothing; using it raises the message.
+// What a missing variable, attribute or element evaluates to. Printing it prints nothing; using it
+// raises the message.
 struct Undefined {
   std::string message;  // with the name of the exception: "UndefinedError: 'x' is undefined"
 };
@@ -105,7 +109,8 @@ class Object {
   uint32_t depth_;
 };
 
-// Elements one after another, once: what `for` walks, and what the lazy filters give (map, select, reverse ...).
+// Elements one after another, once: what `for` walks, and what the lazy filters give (map, select,
+// reverse ...).
 class Iterator : public Object {
  public:
   using Object::Object;
@@ -168,8 +173,12 @@ class Value {
   const Sequence& as_sequence() const { return *std::get<std::shared_ptr<const Sequence>>(data_); }
   const std::vector<Value>& items() const { return as_sequence().items; }
   const Dict& as_dict() const { return *std::get<std::shared_ptr<const Dict>>(data_); }
-  const Undefined& as_undefined() const { return *std::get<std::shared_ptr<const Undefined>>(data_); }
-  const std::shared_ptr<Object>& as_object() const { return std::get<std::shared_ptr<Object>>(data_); }
+  const Undefined& as_undefined() const {
+    return *std::get<std::shared_ptr<const Undefined>>(data_);
+  }
+  const std::shared_ptr<Object>& as_object() const {
+    return std::get<std::shared_ptr<Object>>(data_);
+  }
   // The object as a T, or null when this is none.
   template <typename T>
   T* as() const {
@@ -204,7 +213,8 @@ bool equal(Budget& budget, const Value& left, const Value& right);
 // Hash consistent with equal(). Throws TypeError "unhashable type" for lists and dicts.
 size_t hash_of(Budget& budget, const Value& value);
 
-// Collects the entries of a Dict; a key that is there already gets the later value and keeps its place.
+// Collects the entries of a Dict; a key that is there already gets the later value and keeps its
+// place.
 class DictBuilder {
  public:
   explicit DictBuilder(Budget& budget) : budget_(budget) {}
@@ -213,7 +223,8 @@ class DictBuilder {
   void set(std::string_view key, Value value);
   // Adds every entry of `other`.
   void merge(const Dict& other);
-  // Throws when nested deeper than kMaxValueDepth or the budget is used up. The builder is empty afterwards.
+  // Throws when nested deeper than kMaxValueDepth or the budget is used up. The builder is empty
+  // afterwards.
   Value finish();
 
  private:
