@@ -73,7 +73,7 @@ std::vector<double> probabilities(const std::vector<float>& logits, const TestPa
 
 // Draws many times and compares with the model by a chi-square test; what cannot be must not come.
 void expect_distribution(const std::vector<float>& logits, TestParams params) {
-  constexpr int kDraws = 5000;
+  constexpr int kDraws = 3000;
   params.seed = 1234;
   const auto expected = probabilities(logits, params);
   Sampler sampler(kernel::best_table(), static_cast<int>(logits.size()));

@@ -51,7 +51,8 @@ TEST(BlockHash, LongBlocksAreHashedWhole) {
   EXPECT_NE(child_hash({}, tokens_of(64)), child_hash({}, tokens_of(65)));
 }
 
-// Blocks travel between machines and versions by these names: a change of the function is a change of the format.
+// Blocks travel between machines and versions by these names: a change of the function is a change
+// of the format.
 TEST(BlockHash, NamesAreStable) {
   EXPECT_EQ(to_string(root_hash({})), "e5189a9599e3f86205ea23ef06e28b2d");
   EXPECT_EQ(to_string(child_hash(root_hash({.salt = "s", .adapter = "a"}), tokens_of(16))),

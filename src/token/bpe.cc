@@ -32,10 +32,12 @@ std::optional<Joined> MergeRules::find(TokenId left, TokenId right) const {
   return slot.joined;
 }
 
-// The slot that holds `key`, or the free one where it would go. At most half of the slots are taken.
+// The slot that holds `key`, or the free one where it would go. At most half of the slots are
+// taken.
 size_t MergeRules::slot_of(uint64_t key) const {
   const size_t mask = slots_.size() - 1;
-  // Fibonacci hashing (Knuth, TAOCP 3, section 6.4): 2^64 divided by the golden ratio; the high bits are mixed best.
+  // Fibonacci hashing (Knuth, TAOCP 3, section 6.4): 2^64 divided by the golden ratio; the high
+  // bits are mixed best.
   size_t slot = (key * 0x9E3779B97F4A7C15u) >> 20 & mask;
   while (slots_[slot].key != key && slots_[slot].key != kFree)
     slot = (slot + 1) & mask;

@@ -1,11 +1,11 @@
-// Byte-pair merging: neighbours of a word are joined, best rank first, leftmost first among equals, until no rule
-// applies (Sennrich et al. 2016, section 3.2; the order of GPT-2's encoder).
+// Byte-pair merging: neighbours of a word are joined, best rank first, leftmost first among equals,
+// until no rule applies (Sennrich et al. 2016, section 3.2; the order of GPT-2's encoder).
 //
 //   symbols  h e l l o   ranks of neighbours: he 4, el -, ll 2, lo 9
 //   -> h e ll o -> he ll o -> ...
 //
-// One loop serves both families; what differs is how two neighbours' rank is found: by their ids (MergeRules), or
-// by their joined text (sentencepiece.cc).
+// One loop serves both families; what differs is how two neighbours' rank is found: by their ids
+// (MergeRules), or by their joined text (sentencepiece.cc).
 //
 // Threads:   MergeRules is immutable once built; a Merger is scratch of one thread.
 // Cost:      O(n log n) for n symbols: a heap of candidates and a linked list.
@@ -43,7 +43,8 @@ class MergeRules {
   // Room for `count` rules.
   explicit MergeRules(size_t count = 0);
 
-  // Adds a rule; the first of two for the same pair stays. Requires: no more rules than there is room for.
+  // Adds a rule; the first of two for the same pair stays. Requires: no more rules than there is
+  // room for.
   void add(TokenId left, TokenId right, Joined joined);
 
   // None if the two are not merged.
@@ -59,7 +60,8 @@ class MergeRules {
   std::vector<Slot> slots_;
 };
 
-// The merge loop, with its scratch memory: the caller fills `symbols`, merge() leaves what they became.
+// The merge loop, with its scratch memory: the caller fills `symbols`, merge() leaves what they
+// became.
 class Merger {
  public:
   std::vector<Symbol> symbols;

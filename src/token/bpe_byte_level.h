@@ -1,6 +1,8 @@
-// Byte-level BPE: a word's bytes are the first symbols; merge rules join them (GPT-2, Llama 3, Qwen).
+// Byte-level BPE: a word's bytes are the first symbols; merge rules join them (GPT-2, Llama 3,
+// Qwen).
 //
-// Every byte has a token in a sound vocabulary, so every text can be spelled and comes back as it was.
+// Every byte has a token in a sound vocabulary, so every text can be spelled and comes back as it
+// was.
 //
 // Threads: immutable once built. Cost: O(n log n) in the bytes of a word.
 #pragma once
@@ -19,8 +21,8 @@ namespace inferno::token {
 
 class ByteLevelModel {
  public:
-  // `pieces` are views of vocabulary.tokens, `index` finds them, `bytes` are what each stands for. Rules that name
-  // no token are left out. Requires: all outlive this object but `index`.
+  // `pieces` are views of vocabulary.tokens, `index` finds them, `bytes` are what each stands for.
+  // Rules that name no token are left out. Requires: all outlive this object but `index`.
   struct Parts {
     const Vocabulary& vocabulary;
     const PieceIndex& index;
@@ -28,8 +30,8 @@ class ByteLevelModel {
   };
   explicit ByteLevelModel(const Parts& parts);
 
-  // Appends the tokens of one word; any bytes are allowed. A byte without a token becomes the unknown token, or
-  // nothing when there is none.
+  // Appends the tokens of one word; any bytes are allowed. A byte without a token becomes the
+  // unknown token, or nothing when there is none.
   void encode(std::string_view word, Merger& scratch, std::vector<TokenId>& out) const;
 
  private:

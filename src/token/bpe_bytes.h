@@ -1,4 +1,5 @@
-// GPT-2's spelling of bytes: each of the 256 bytes as one printable character, so that pieces are plain text.
+// GPT-2's spelling of bytes: each of the 256 bytes as one printable character, so that pieces are
+// plain text.
 //
 // Printable ASCII and Latin-1 stand for themselves; the other 68 bytes are U+0100 and up, in order
 // (openai/gpt-2, src/encoder.py, bytes_to_unicode).

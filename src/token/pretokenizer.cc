@@ -11,7 +11,8 @@
 namespace inferno::token {
 namespace {
 
-// What a match looks at unless it needs more. Words are shorter; a hostile expression costs at most its square.
+// What a match looks at unless it needs more. Words are shorter; a hostile expression costs at most
+// its square.
 constexpr size_t kWindowBytes = 2048;
 
 // The window once the budget is used up: the cost of a hostile match goes with its square.
@@ -20,7 +21,8 @@ constexpr size_t kDegradedWindowBytes = 256;
 // A window that was too small is tried again this many times as large.
 constexpr size_t kWindowGrowth = 4;
 
-// Bytes of windows that were too small, for each byte of text and over all: honest text needs fewer than 2.
+// Bytes of windows that were too small, for each byte of text and over all: honest text needs fewer
+// than 2.
 constexpr size_t kBudgetPerByte = 64;
 constexpr size_t kBudgetBase = 1 << 20;
 
@@ -79,10 +81,12 @@ struct PreTokenizer::Stage {
       anchored;  // matches at the offset only; none if the expression asks where the search began (\G)
 };
 
-// Finds matches, one after another, for one call of split(): holds what PCRE2 needs for that and the budget.
+// Finds matches, one after another, for one call of split(): holds what PCRE2 needs for that and
+// the budget.
 //
-// A search only ever sees a small window. If a match there would have to see more, the larger window is matched
-// at that one place, so that no place of a large window is tried but once for each time it grows.
+// A search only ever sees a small window. If a match there would have to see more, the larger
+// window is matched at that one place, so that no place of a large window is tried but once for
+// each time it grows.
 class PreTokenizer::Matcher {
  public:
   Matcher(const PreTokenizer& owner, size_t text_bytes)
@@ -95,7 +99,8 @@ class PreTokenizer::Matcher {
     pcre2_set_heap_limit(context_.get(), kHeapLimitKibibytes);
   }
 
-  // The first match in `text` that begins at or behind `from`; an empty one only behind it. False if none.
+  // The first match in `text` that begins at or behind `from`; an empty one only behind it. False
+  // if none.
   bool next(const Stage& stage, std::string_view text, size_t from, Span& match) {
     Try attempt = {.text = text, .from = from, .offset = from};
     while (attempt.offset < text.size()) {
@@ -135,8 +140,9 @@ class PreTokenizer::Matcher {
     kCut,    // the window's end is the text's
   };
 
-  // Matches again where a small window was not enough, in larger and larger ones, as long as the budget lasts.
-  // Sets `resume` to where the search goes on if there is no match. Returns what pcre2_match does.
+  // Matches again where a small window was not enough, in larger and larger ones, as long as the
+  // budget lasts. Sets `resume` to where the search goes on if there is no match. Returns what
+  // pcre2_match does.
   int match_grown(const Stage& stage, Try& attempt, size_t& resume) {
     const pcre2_code* code = stage.search.get();
     if (stage.anchored != nullptr) {

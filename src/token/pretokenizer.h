@@ -1,14 +1,18 @@
-// Cuts text into the words that merging works on, with the model's regular expressions (PCRE2, JIT).
+// Cuts text into the words that merging works on, with the model's regular expressions (PCRE2,
+// JIT).
 //
-// The expressions of the list are applied one after another; each splits the pieces left by the one before into
-// its matches and what lies between them. Nothing is lost: the pieces, put together, are the text.
+// The expressions of the list are applied one after another; each splits the pieces left by the one
+// before into its matches and what lies between them. Nothing is lost: the pieces, put together,
+// are the text.
 //
-// The dialect is that of tokenizer.json (Oniguruma): \s is Unicode's White_Space, \d, \w, \b and (?i) are
-// Unicode's, $ also matches before a line's end, classes may be intersected ([\p{L}&&[^\p{Han}]]).
+// The dialect is that of tokenizer.json (Oniguruma): \s is Unicode's White_Space, \d, \w, \b and
+// (?i) are Unicode's, $ also matches before a line's end, classes may be intersected
+// ([\p{L}&&[^\p{Han}]]).
 //
-// Hostile text: a match looks at a window of kilobytes that grows only while the match reaches its end, out of
-// a budget proportional to the text. When the budget or PCRE2's own limit is used up, the window's end counts as
-// the text's end: words may be cut differently there, and degraded_splits() tells.
+// Hostile text: a match looks at a window of kilobytes that grows only while the match reaches its
+// end, out of a budget proportional to the text. When the budget or PCRE2's own limit is used up,
+// the window's end counts as the text's end: words may be cut differently there, and
+// degraded_splits() tells.
 //
 // Threads:   immutable once created; any number of threads may split.
 // Cost:      about 100 ns a word and expression; linear in the text.
@@ -51,7 +55,8 @@ class PreTokenizer {
   mutable std::atomic<uint64_t> degraded_splits_ = 0;
 };
 
-// Translates an expression from tokenizer.json's dialect to PCRE2's: \s, \S and class intersections.
+// Translates an expression from tokenizer.json's dialect to PCRE2's: \s, \S and class
+// intersections.
 // Errors: kInvalid for an intersection of a form other than [A&&[B]] or [A&&[^B]].
 Result<std::string> translate_regex(std::string_view regex);
 

@@ -73,8 +73,9 @@ constexpr Regex kYoutuScripts =
     R"re([\x{FF01}\x{2026}\x{201C}\x{201D}\x{2018}\x{2019}\x{2014}\x{FF1A}\x{FF1B}\x{FF0C})re"
     R"re(\x{3001}-\x{303F}\x{FE30}-\x{FE4F}]+|[\x{3105}-\x{312F}]+|)re"
     R"re([\x{4E00}-\x{9FA5}\x{3040}-\x{309F}\x{30A0}-\x{30FF}]+)re";
-// As kGpt4oWords, with runs of Han apart (moonshotai, tokenization_kimi.py); its intersections of classes are
-// written as complements: everything but lower case and what is no letter or mark, and so on.
+// As kGpt4oWords, with runs of Han apart (moonshotai, tokenization_kimi.py); its intersections of
+// classes are written as complements: everything but lower case and what is no letter or mark, and
+// so on.
 constexpr Regex kKimiWords =
     R"re(\p{Han}+|)re"
     R"re([^\r\n\p{L}\p{N}]?[^\p{Ll}\p{N}\p{P}\p{S}\p{Z}\p{C}\p{Han}]*[^\p{Lu}\p{Lt}\p{N}\p{P})re"
@@ -121,8 +122,8 @@ constexpr Regex kChameleonSentinel = R"re(<sentinel:[0-9]+>)re";
 constexpr Regex kChameleonImage = R"re((IMGIMG)((A|B|C|D|E|F|G|H|I){1,4})Z)re";
 constexpr Regex kChameleonSpaces = R"re(([\t\n]|    |  ))re";
 constexpr Regex kChameleonPunctuation = R"re([\p{P}!-/:-@\[-`{-~])re";
-// Groups of three digits counted from the right end of a number, as 12 345 678. \G (where the match before
-// ended) spares each group a look at the whole number.
+// Groups of three digits counted from the right end of a number, as 12 345 678. \G (where the match
+// before ended) spares each group a look at the whole number.
 constexpr Regex kTriples =
     R"re(\G(?<=\p{N})\p{N}{3}|(?<!\p{N})\p{N}{1,3}(?=(?:\p{N}{3})*+(?!\p{N})))re";
 // As kTriples, but not in numbers that a letter follows.

@@ -1,8 +1,9 @@
 // The pre-tokenizers that GGUF files call by name (tokenizer.ggml.pre), and what each means.
 //
-// A name stands for a list of expressions, applied one after another, and for flags. The expressions are those
-// of the models' own tokenizer.json; where a published engine approximates them (Unicode case in "tekken" and
-// "gpt-4o") or calls a function instead ("kimi-k2", "afmoe"), the table has the model's own.
+// A name stands for a list of expressions, applied one after another, and for flags. The
+// expressions are those of the models' own tokenizer.json; where a published engine approximates
+// them (Unicode case in "tekken" and "gpt-4o") or calls a function instead ("kimi-k2", "afmoe"),
+// the table has the model's own.
 //
 // Threads: constant data.
 #pragma once

@@ -22,8 +22,8 @@ namespace {
 constexpr std::string_view kSpaces =
     R"(\x09-\x0D\x20\x85\xA0\x{1680}\x{2000}-\x{200A}\x{2028}\x{2029}\x{202F}\x{205F}\x{3000})";
 
-// Unicode's Alphabetic, marks, decimal digits and connectors (Unicode TR18, annex C, "word"), and Latin-1's
-// superscripts and fractions, as Oniguruma has them.
+// Unicode's Alphabetic, marks, decimal digits and connectors (Unicode TR18, annex C, "word"), and
+// Latin-1's superscripts and fractions, as Oniguruma has them.
 constexpr std::string_view kWordCharacters =
     R"(\p{L}\p{Nl}\x{24B6}-\x{24E9}\x{1F130}-\x{1F149}\x{1F150}-\x{1F169}\x{1F170}-\x{1F189})"
     R"(\p{M}\p{Nd}\p{Pc}\xB2\xB3\xB9\xBC-\xBE)";

@@ -14,8 +14,8 @@ bool can_be_merged_to(TokenType type) {
   return type != TokenType::kControl && type != TokenType::kUnknown && type != TokenType::kByte;
 }
 
-// Whether a piece goes on after a character with a space mark, as in "a_b": then merging may cross the beginning
-// of a word.
+// Whether a piece goes on after a character with a space mark, as in "a_b": then merging may cross
+// the beginning of a word.
 bool has_inner_mark(std::string_view piece) {
   bool after_character = false;
   while (!piece.empty()) {
@@ -30,7 +30,8 @@ bool has_inner_mark(std::string_view piece) {
   return false;
 }
 
-// The rank of each token: 0 for the highest score; equal scores share a rank, so that the leftmost goes first.
+// The rank of each token: 0 for the highest score; equal scores share a rank, so that the leftmost
+// goes first.
 std::vector<uint32_t> ranks_of(std::span<const float> scores) {
   std::vector<uint32_t> order(scores.size());
   std::iota(order.begin(), order.end(), 0u);

@@ -1,11 +1,12 @@
-// SentencePiece's BPE: pieces are plain UTF-8 with U+2581 for the space; neighbours whose joined text is a piece
-// are merged, highest score first; characters without a piece are spelled in byte tokens "<0xNN>".
-// (Kudo and Richardson 2018; google/sentencepiece, src/bpe_model.cc.)
+// SentencePiece's BPE: pieces are plain UTF-8 with U+2581 for the space; neighbours whose joined
+// text is a piece are merged, highest score first; characters without a piece are spelled in byte
+// tokens "<0xNN>". (Kudo and Richardson 2018; google/sentencepiece, src/bpe_model.cc.)
 //
-// A vocabulary with merge rules ("gemma4", tokenizer.json) is ranked by them in place of the scores.
+// A vocabulary with merge rules ("gemma4", tokenizer.json) is ranked by them in place of the
+// scores.
 //
-// Threads: immutable once built. Cost: O(n log n), where n is the longest stretch that no rule can cut; with the
-//          usual vocabularies that is a word.
+// Threads: immutable once built. Cost: O(n log n), where n is the longest stretch that no rule can
+//          cut; with the usual vocabularies that is a word.
 #pragma once
 
 #include <array>
@@ -29,8 +30,8 @@ std::string with_spaces(std::string_view text);
 
 class SentencePieceModel {
  public:
-  // `pieces` are views of vocabulary.tokens. Requires: both outlive this object; the vocabulary is valid
-  // (Tokenizer::create checks it).
+  // `pieces` are views of vocabulary.tokens. Requires: both outlive this object; the vocabulary is
+  // valid (Tokenizer::create checks it).
   SentencePieceModel(const Vocabulary& vocabulary, std::span<const std::string_view> pieces);
 
   // Appends the tokens of `text`, whose spaces are already U+2581; any bytes are allowed.

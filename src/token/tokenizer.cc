@@ -137,7 +137,8 @@ std::vector<TokenId> Tokenizer::encode(std::string_view text, EncodeOptions opti
   Encoding encoding(*tables_);
   if (options.add_special && tables_->begin) encoding.tokens.push_back(*tables_->begin);
   const SpecialKind kind = options.parse_special ? SpecialKind::kOnRequest : SpecialKind::kAlways;
-  // A mark in the text is a space, as in SentencePiece, whose user-defined pieces may be runs of them.
+  // A mark in the text is a space, as in SentencePiece, whose user-defined pieces may be runs of
+  // them.
   if (tables_->escapes_spaces && text.find(kSpaceMark) != std::string_view::npos) {
     encoding.run(with_spaces(text), kind);
   } else {

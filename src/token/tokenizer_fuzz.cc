@@ -1,4 +1,5 @@
-// Any bytes as text, for each kind of vocabulary: nothing crashes, and the tokens' bytes are the text.
+// Any bytes as text, for each kind of vocabulary: nothing crashes, and the tokens' bytes are the
+// text.
 #include <cstdlib>
 #include <string>
 #include <string_view>

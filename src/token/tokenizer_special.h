@@ -1,8 +1,11 @@
-// Finds special tokens spelled in a text: leftmost first, the longest of those that begin at one place.
+// Finds special tokens spelled in a text: leftmost first, the longest of those that begin at one
+// place.
 //
-// A trie over the pieces of user-defined tokens (always matched) and control tokens (matched on request).
+// A trie over the pieces of user-defined tokens (always matched) and control tokens (matched on
+// request).
 //
-// Threads: immutable once filled. Cost: O(n + matched bytes) for usual text; at most the longest piece a byte.
+// Threads: immutable once filled. Cost: O(n + matched bytes) for usual text; at most the longest
+//          piece a byte.
 #pragma once
 
 #include <array>

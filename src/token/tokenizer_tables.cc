@@ -12,7 +12,8 @@
 namespace inferno::token {
 namespace {
 
-// Pieces that end an answer in the models that have them as special tokens; their files do not always say so.
+// Pieces that end an answer in the models that have them as special tokens; their files do not
+// always say so.
 constexpr auto kEndingPieces =
     std::to_array<std::string_view>({"<|eot_id|>",
                                      "<|im_end|>",
@@ -146,7 +147,8 @@ void find_ending_tokens(TokenizerTables& tables) {
   for (const auto& id : {vocabulary.eos, vocabulary.eot, vocabulary.eom}) {
     if (id) ending.push_back(*id);
   }
-  // In gpt-oss's format a message ends with <|end|> and the answer goes on; <|return|> and <|call|> end it.
+  // In gpt-oss's format a message ends with <|end|> and the answer goes on; <|return|> and <|call|>
+  // end it.
   const bool harmony = tables.index.find("<|return|>") && tables.index.find("<|call|>");
   for (const std::string_view piece : kEndingPieces) {
     const std::optional<TokenId> id = tables.index.find(piece);

@@ -7,8 +7,9 @@ uint8_t byte_at(std::string_view text, size_t index) {
   return static_cast<uint8_t>(text[index]);
 }
 
-// What a lead byte promises (Unicode 15, table 3-7): the length, and the range of the second byte, which is
-// narrower than 80..BF where overlong forms, surrogates and values above U+10FFFF would begin.
+// What a lead byte promises (Unicode 15, table 3-7): the length, and the range of the second byte,
+// which is narrower than 80..BF where overlong forms, surrogates and values above U+10FFFF would
+// begin.
 struct Lead {
   uint8_t size;
   uint8_t second_min;

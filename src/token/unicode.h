@@ -1,7 +1,8 @@
 // UTF-8 by hand: one character at a time out of bytes that may be anything, and its repair.
 //
-// A byte sequence that is not UTF-8 is cut into maximal subparts as Unicode 15, section 3.9 (U+FFFD substitution)
-// defines them: the longest prefix of a valid character, or one byte. Each is one replacement character.
+// A byte sequence that is not UTF-8 is cut into maximal subparts as Unicode 15, section 3.9 (U+FFFD
+// substitution) defines them: the longest prefix of a valid character, or one byte. Each is one
+// replacement character.
 //
 // Threads: pure functions. Cost: O(bytes).
 #pragma once
@@ -33,8 +34,8 @@ Utf8Char decode_utf8(std::string_view text);
 // Appends the character to `out`; a surrogate or a value above U+10FFFF becomes U+FFFD.
 void append_utf8(char32_t code, std::string& out);
 
-// Appends `bytes` to `out` with each invalid maximal subpart replaced by U+FFFD. Returns how many bytes were used:
-// all but an incomplete character at the end (at most 3 bytes).
+// Appends `bytes` to `out` with each invalid maximal subpart replaced by U+FFFD. Returns how many
+// bytes were used: all but an incomplete character at the end (at most 3 bytes).
 size_t append_repaired(std::string_view bytes, std::string& out);
 
 // How many bytes of `text`, from its beginning, are UTF-8.

@@ -130,7 +130,8 @@ void compose(std::u32string& text) {
 
 // Whether NFC of `text` is `text` at a glance.
 bool is_plainly_nfc(std::string_view text) {
-  // Bytes up to 0xCB begin characters below U+0300, which are all in NFC; continuation bytes follow some lead.
+  // Bytes up to 0xCB begin characters below U+0300, which are all in NFC; continuation bytes follow
+  // some lead.
   return std::ranges::all_of(text, [](char byte) { return static_cast<uint8_t>(byte) < 0xCC; });
 }
 

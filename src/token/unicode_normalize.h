@@ -1,7 +1,8 @@
-// Normalization forms NFC and NFD (Unicode 14, UAX #15), and the few properties of characters that tokenizers use.
+// Normalization forms NFC and NFD (Unicode 14, UAX #15), and the few properties of characters that
+// tokenizers use.
 //
-// Threads: pure functions over constant tables. Cost: O(n), but for sorting long runs of marks; text below U+0300 is
-//          copied as it is.
+// Threads: pure functions over constant tables. Cost: O(n), but for sorting long runs of marks;
+//          text below U+0300 is copied as it is.
 #pragma once
 
 #include <string>

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes unicode_tables.cc and unicode_decompositions.cc from Python's copy of the Unicode Character Database.
+"""Writes unicode_tables.cc and unicode_decompositions.cc from Python's Unicode Character Database.
 
 Run it in this folder; the version of the database is that of the Python that runs it.
 """

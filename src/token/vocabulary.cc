@@ -5,7 +5,8 @@
 namespace inferno::token {
 
 std::optional<Merge> parse_merge(std::string_view line) {
-  // The first character may itself be a space: in vocabularies that are not byte-level it is a piece.
+  // The first character may itself be a space: in vocabularies that are not byte-level it is a
+  // piece.
   const size_t space = line.find(' ', 1);
   if (space == std::string_view::npos || space + 1 == line.size()) return std::nullopt;
   return Merge{std::string(line.substr(0, space)), std::string(line.substr(space + 1))};

@@ -1,6 +1,7 @@
 // PieceIndex: from a piece's bytes to its id; open addressing over strings that live elsewhere.
 //
-// Threads: immutable once filled. Cost: one hash of the piece and about one comparison; 4 bytes a slot, at least
+// Threads: immutable once filled. Cost: one hash of the piece and about one comparison; 4 bytes a
+//          slot, at least
 // two slots a piece.
 #pragma once
 

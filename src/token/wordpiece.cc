@@ -12,8 +12,8 @@ namespace {
 // Longer words are unknown (tokenization.py, max_input_chars_per_word of published vocabularies).
 constexpr size_t kMaxWordChars = 100;
 
-// Characters that are words of their own: the blocks of CJK ideographs that tokenization.py lists, up to the
-// bounds that Hugging Face's BertNormalizer has.
+// Characters that are words of their own: the blocks of CJK ideographs that tokenization.py lists,
+// up to the bounds that Hugging Face's BertNormalizer has.
 bool is_ideograph(char32_t code) {
   return (code >= 0x4E00 && code <= 0x9FFF) || (code >= 0x3400 && code <= 0x4DBF) ||
          (code >= 0x20000 && code <= 0x2A6DF) || (code >= 0x2A700 && code <= 0x2B73F) ||

@@ -1,10 +1,11 @@
-// WordPiece, as BERT's tokenizer does it: text is cleaned, cut at white space and punctuation, and each word is
-// spelled with the longest pieces from the left (Devlin et al. 2019; google-research/bert, tokenization.py).
+// WordPiece, as BERT's tokenizer does it: text is cleaned, cut at white space and punctuation, and
+// each word is spelled with the longest pieces from the left (Devlin et al. 2019;
+// google-research/bert, tokenization.py).
 //
 //   "Héllo, 世界"  -> hello , 世 界 -> U+2581hello  U+2581,  U+2581世  U+2581界
 //
-// Pieces are spelled as GGUF has them: U+2581 in front of a piece that begins a word, nothing in front of one that
-// continues it. A word that cannot be spelled is one unknown token.
+// Pieces are spelled as GGUF has them: U+2581 in front of a piece that begins a word, nothing in
+// front of one that continues it. A word that cannot be spelled is one unknown token.
 //
 // Threads: immutable once built. Cost: O(n * longest piece).
 #pragma once

@@ -17,7 +17,7 @@
 //   widen_*                             16 (32 for pairs) small integers to int32 (int16)
 //   low_nibble_pairs<B>(pairs)          bits B to B + 3 of each int16
 //   first_of_pairs, second_of_pairs     the lower, upper int16 (not negative) of each pair as int32
-//   kTilePanels, kTileRows, kDirectRows the register block: matmul_tiles.h
+//   kTilePanels, kTileRows, ...           the register block: matmul_tiles.h
 //
 // Dot<255>::start takes the zero point's part of 8-bit codes: its argument must be -128 * sum(q).
 #pragma once

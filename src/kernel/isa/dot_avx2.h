@@ -7,9 +7,10 @@
 
 namespace inferno::kernel::INFERNO_ISA {
 
+// 2 rows x 1 panel: 4 integer and 4 float accumulators of 16 registers.
 inline constexpr int kTilePanels = 1;
-inline constexpr int kTileRows =
-    2;  // two rows take 4 int16 and 4 float accumulators of 16 registers
+inline constexpr int kTileRows = 2;
+inline constexpr int kLeastTileRows = 1;
 inline constexpr int kDirectRows = 2;
 
 struct Codes {

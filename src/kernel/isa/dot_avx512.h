@@ -7,10 +7,12 @@
 
 namespace inferno::kernel::INFERNO_ISA {
 
-inline constexpr int kTilePanels =
-    2;  // 6 rows x 2 panels: 12 integer and 12 float accumulators of 32 registers
+// 6 rows x 2 panels: 12 integer and 12 float accumulators of 32 registers. More rows than kDirectRows,
+// split evenly into blocks of at most kTileRows, are blocks of at least kLeastTileRows.
+inline constexpr int kTilePanels = 2;
 inline constexpr int kTileRows = 6;
-inline constexpr int kDirectRows = 6;
+inline constexpr int kLeastTileRows = 3;
+inline constexpr int kDirectRows = 4;
 
 struct Codes {
   __m512i v;

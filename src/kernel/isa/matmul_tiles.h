@@ -115,27 +115,25 @@ __attribute__((noinline)) void multiply_tile(const TileBlock& block) {
   });
 }
 
-template <class S, class Stretch>
-using TileFunction = void (*)(const TileBlock&);
-
 template <class S, class Stretch, int kRows>
-inline TileFunction<S, Stretch> tile_function(int rows) {
-  if constexpr (kRows == 1) {
-    return multiply_tile<S, Stretch, 1>;
-  } else {
-    if (rows >= kRows) return multiply_tile<S, Stretch, kRows>;
-    return tile_function<S, Stretch, kRows - 1>(rows);
+inline void multiply_tile_rows(const TileBlock& block, int rows) {
+  if constexpr (kRows > kLeastTileRows) {
+    if (rows < kRows) return multiply_tile_rows<S, Stretch, kRows - 1>(block, rows);
   }
+  multiply_tile<S, Stretch, kRows>(block);
 }
 
-// Rows whose activations a block keeps in L2 (1 MiB of it), and whose totals fit in scratch.
-inline int rows_per_block(int k, int rows) {
+// How many blocks rows are split into, so that the activations of each stay in L2 (1 MiB of it) and
+// the totals of each fit in scratch.
+inline int row_block_count(int k, int rows) {
   const int fit = (1 << 20) / k;
   const int limit = fit < 32 ? 32 : fit > 512 ? 512 : fit;
-  if (rows <= limit) return rows;
-  const int blocks = (rows + limit - 1) / limit;
-  const int even = (rows + blocks - 1) / blocks;
-  return (even + kTileRows - 1) / kTileRows * kTileRows;
+  return (rows + limit - 1) / limit;
+}
+
+// Where part i of `parts` parts of `rows` rows begins; their sizes differ by at most 1.
+inline int part_begin(int rows, int parts, int i) {
+  return static_cast<int>(static_cast<int64_t>(rows) * i / parts);
 }
 
 // A block of rows times a group of kTilePanels panels.
@@ -166,15 +164,16 @@ inline void multiply_group(const MatmulJob& job, const PanelGroup& group) {
     }
     const int blocks = (rows + kTileRows - 1) / kTileRows;
     const int lines = (S::kStretchBytes / 64 + blocks - 1) / blocks;
-    for (int begin = 0; begin < rows; begin += kTileRows) {
+    for (int i = 0; i < blocks; ++i) {
       for (int p = 0; p < kTilePanels; ++p) {
-        for (int i = 0; i < lines; ++i, next[p] += 64) {
+        for (int line = 0; line < lines; ++line, next[p] += 64) {
           __builtin_prefetch(next[p], 0, 2);
         }
       }
+      const int begin = part_begin(rows, blocks, i);
       const TileBlock block = {tile, slice_of(job.x, group.row_begin + begin, stretch),
                                w.zero_point, subs, totals + begin * kWidth};
-      tile_function<S, Stretch, kTileRows>(rows - begin)(block);
+      multiply_tile_rows<S, Stretch, kTileRows>(block, part_begin(rows, blocks, i + 1) - begin);
     }
   }
   for (int row = 0; row < rows; ++row) {
@@ -197,13 +196,14 @@ inline void multiply_few(const MatmulJob& job) {
 template <class S, class Stretch>
 inline void multiply(const MatmulJob& job) {
   if (job.rows <= kDirectRows) return multiply_few<S, Stretch, kDirectRows>(job);
-  const int block = rows_per_block(job.w.k, job.rows);
-  for (int row = 0; row < job.rows; row += block) {
-    const int row_end = row + block < job.rows ? row + block : job.rows;
+  const int blocks = row_block_count(job.w.k, job.rows);
+  for (int i = 0; i < blocks; ++i) {
+    const int row_begin = part_begin(job.rows, blocks, i);
+    const int row_end = part_begin(job.rows, blocks, i + 1);
     for (int panel = job.out.panel_begin; panel < job.out.panel_end; panel += kTilePanels) {
       const int left = job.out.panel_end - panel;
-      multiply_group<S, Stretch>(job,
-                                 {row, row_end, panel, left < kTilePanels ? left : kTilePanels});
+      multiply_group<S, Stretch>(
+          job, {row_begin, row_end, panel, left < kTilePanels ? left : kTilePanels});
     }
   }
 }

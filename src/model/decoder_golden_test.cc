@@ -1,0 +1,262 @@
+// Results of other implementations, which the forward pass must reproduce (../shared/models, see its README).
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <boost/json.hpp>
+#include <cmath>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <numeric>
+
+#include "model/decoder.h"
+#include "token/tokenizer.h"
+
+namespace inferno::model {
+namespace {
+
+namespace fs = std::filesystem;
+namespace json = boost::json;
+
+fs::path shared_models() { return fs::path(INFERNO_SOURCE_DIR) / "../shared/models"; }
+
+json::value read_json(const fs::path& path) {
+  std::ifstream file(path);
+  const std::string text{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+  boost::system::error_code trouble;
+  json::value value = json::parse(text, trouble);
+  EXPECT_FALSE(trouble) << path;
+  return value;
+}
+
+// Base64 of little-endian float32.
+std::vector<float> floats_of(std::string_view base64) {
+  std::vector<uint8_t> bytes;
+  uint32_t bits = 0;
+  int count = 0;
+  for (const char c : base64) {
+    const std::string_view alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    const size_t digit = alphabet.find(c);
+    if (digit == std::string_view::npos) break;
+    bits = bits << 6 | static_cast<uint32_t>(digit);
+    count += 6;
+    if (count < 8) continue;
+    count -= 8;
+    bytes.push_back(static_cast<uint8_t>(bits >> count & 0xFF));
+  }
+  std::vector<float> values(bytes.size() / sizeof(float));
+  std::memcpy(values.data(), bytes.data(), values.size() * sizeof(float));
+  return values;
+}
+
+// One sequence at a time through a whole model.
+class Runner {
+ public:
+  static std::unique_ptr<Runner> open(const fs::path& path, kernel::KvType kv_type) {
+    auto runner = std::make_unique<Runner>();
+    auto checkpoint = Checkpoint::open(path);
+    EXPECT_TRUE(checkpoint) << checkpoint.error().message;
+    if (!checkpoint) return nullptr;
+    runner->checkpoint_ = std::move(*checkpoint);
+    auto weights = Weights::load(runner->checkpoint_, runner->pool_, {});
+    EXPECT_TRUE(weights) << weights.error().message;
+    if (!weights) return nullptr;
+    runner->weights_ = std::move(*weights);
+    auto store = kv::PageStore::create(Decoder::kv_shape(runner->weights_->config(), kv_type), kPages);
+    EXPECT_TRUE(store);
+    runner->store_ = std::move(*store);
+    auto decoder = Decoder::create({.weights = *runner->weights_,
+                                    .table = kernel::best_table(),
+                                    .pool = runner->pool_,
+                                    .store = *runner->store_},
+                                   {.batch_tokens = kChunk, .logit_rows = 1});
+    EXPECT_TRUE(decoder);
+    runner->decoder_ = std::move(*decoder);
+    runner->pages_.resize(kPages);
+    std::iota(runner->pages_.rbegin(), runner->pages_.rend(), 0U);
+    return runner;
+  }
+
+  std::vector<TokenId> encode(std::string_view text, token::EncodeOptions options) {
+    auto vocabulary = checkpoint_->vocabulary();
+    EXPECT_TRUE(vocabulary) << vocabulary.error().message;
+    if (!vocabulary) return {};
+    auto tokenizer = token::Tokenizer::create(std::move(*vocabulary));
+    EXPECT_TRUE(tokenizer) << tokenizer.error().message;
+    return tokenizer ? (*tokenizer)->encode(text, options) : std::vector<TokenId>();
+  }
+
+  // Logits after the last of `tokens`, of which the first `known` were given before.
+  std::vector<float> logits_after(const std::vector<TokenId>& tokens, int known) {
+    int last = 0;
+    while (known < static_cast<int>(tokens.size())) {
+      const int count = std::min(static_cast<int>(tokens.size()) - known, kChunk);
+      const ForwardPiece piece{
+          .tokens = std::span(tokens).subspan(static_cast<size_t>(known), static_cast<size_t>(count)),
+          .first_position = known,
+          .pages = pages_};
+      decoder_->forward({&piece, 1});
+      known += count;
+      last = count - 1;
+    }
+    std::vector<float> logits(static_cast<size_t>(decoder_->vocab_size()));
+    decoder_->logits({&last, 1}, logits.data());
+    return logits;
+  }
+
+ private:
+  static constexpr int kPages = 256;
+  static constexpr int kChunk = 512;
+
+  std::shared_ptr<const Checkpoint> checkpoint_;
+  ThreadPool pool_{2};
+  std::unique_ptr<Weights> weights_;
+  std::optional<kv::PageStore> store_;
+  std::unique_ptr<Decoder> decoder_;
+  std::vector<uint32_t> pages_;
+};
+
+int argmax(const std::vector<float>& values) {
+  return static_cast<int>(std::ranges::max_element(values) - values.begin());
+}
+
+std::vector<TokenId> ids_of(const json::value& array) { return json::value_to<std::vector<TokenId>>(array); }
+
+// Compares each prompt's logits within `bound`, and greedy tokens up to the first step whose margin is under twice that.
+void expect_golden(Runner& runner, const json::array& prompts, float bound) {
+  for (const json::value& prompt : prompts) {
+    SCOPED_TRACE(std::string(prompt.at("name").as_string()));
+    std::vector<TokenId> tokens = ids_of(prompt.at("token_ids"));
+    std::vector<float> logits = runner.logits_after(tokens, 0);
+    const std::vector<float> expected = floats_of(prompt.at("logits").as_string());
+    ASSERT_EQ(logits.size(), expected.size());
+    float largest = 0.0f;
+    for (size_t i = 0; i < logits.size(); ++i) largest = std::max(largest, std::fabs(logits[i] - expected[i]));
+    EXPECT_LE(largest, bound);
+    const std::vector<TokenId> greedy = ids_of(prompt.at("greedy_token_ids"));
+    const auto margins = json::value_to<std::vector<float>>(prompt.at("greedy_margins"));
+    for (size_t step = 0; step < greedy.size() && margins[step] >= 2.0f * bound; ++step) {
+      ASSERT_EQ(argmax(logits), greedy[step]) << "step " << step << ", margin " << margins[step];
+      tokens.push_back(greedy[step]);
+      logits = runner.logits_after(tokens, static_cast<int>(tokens.size()) - 1);
+    }
+  }
+}
+
+struct GoldenCase {
+  const char* folder;  // under shared/models, where golden.json lies
+  const char* model;   // file or folder within it
+  const char* twin;    // JSON pointer to this form's results in golden.json; empty: the top level
+  float bound;
+};
+
+std::ostream& operator<<(std::ostream& out, const GoldenCase& test) {
+  return out << test.folder << "/" << test.model;
+}
+
+class DecoderGolden : public ::testing::TestWithParam<GoldenCase> {};
+
+TEST_P(DecoderGolden, LogitsAndGreedyTokensAgreeWithTheReference) {
+  const GoldenCase& test = GetParam();
+  const fs::path folder = shared_models() / test.folder;
+  if (!fs::exists(folder)) GTEST_SKIP() << folder << " is absent";
+  const json::value golden = read_json(folder / "golden.json");
+  boost::system::error_code trouble;
+  const json::value* source = golden.find_pointer(test.twin, trouble);
+  ASSERT_NE(source, nullptr) << test.twin;
+  auto runner = Runner::open(folder / test.model, kernel::KvType::kF32);
+  ASSERT_TRUE(runner);
+  expect_golden(*runner, source->at("prompts").as_array(), test.bound);
+}
+
+TEST_P(DecoderGolden, TokenizerGivesTheSameIds) {
+  const GoldenCase& test = GetParam();
+  const fs::path folder = shared_models() / test.folder;
+  if (!fs::exists(folder)) GTEST_SKIP() << folder << " is absent";
+  const json::value golden = read_json(folder / "golden.json");
+  auto runner = Runner::open(folder / test.model, kernel::KvType::kF32);
+  ASSERT_TRUE(runner);
+  for (const json::value& prompt : golden.at("prompts").as_array()) {
+    EXPECT_EQ(runner->encode(prompt.at("text").as_string(), {.add_special = true}),
+              ids_of(prompt.at("token_ids")));
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Models, DecoderGolden,
+    ::testing::Values(GoldenCase{"llama", "hf", "", 1e-3f}, GoldenCase{"llama", "model-f32.gguf", "", 1e-3f},
+                      GoldenCase{"llama", "model-F16.gguf", "/gguf_types/F16", 1e-3f},
+                      GoldenCase{"llama", "model-BF16.gguf", "/gguf_types/BF16", 1e-3f},
+                      GoldenCase{"llama", "hf-bf16", "/bf16_twin", 1e-3f},
+                      GoldenCase{"qwen2", "hf", "", 1e-3f}, GoldenCase{"qwen2", "model-f32.gguf", "", 1e-3f},
+                      GoldenCase{"gemma3", "hf", "", 1e-3f}, GoldenCase{"gemma3", "model-f32.gguf", "", 1e-3f}));
+
+TEST(DecoderGoldenQuantized, EveryGgufTypeAgreesWithItsDequantizedWeights) {
+  const fs::path folder = shared_models() / "llama-quantized";
+  if (!fs::exists(folder)) GTEST_SKIP() << folder << " is absent";
+  const json::value golden = read_json(folder / "golden.json");
+  int checked = 0;
+  for (const auto& [type, entry] : golden.at("types").as_object()) {
+    SCOPED_TRACE(std::string(type));
+    const fs::path file = folder / std::string(entry.at("file").as_string());
+    auto runner = Runner::open(file, kernel::KvType::kF32);
+    ASSERT_TRUE(runner);
+    expect_golden(*runner, entry.at("prompts").as_array(), 0.6f);
+    ++checked;
+  }
+  EXPECT_GT(checked, 20);
+}
+
+// Where two implementations with other arithmetic part, this one must follow one of them up to a near tie.
+void expect_follows(Runner& runner, const json::value& prompt) {
+  bool follows = false;
+  std::string story;
+  for (const char* reference : {"transformers", "llama_cpp"}) {
+    std::vector<TokenId> tokens = ids_of(prompt.at("token_ids"));
+    const std::vector<TokenId> greedy = ids_of(prompt.at(reference).at("greedy_token_ids"));
+    const auto margins = json::value_to<std::vector<float>>(prompt.at(reference).at("greedy_margins"));
+    std::vector<float> logits = runner.logits_after(tokens, 0);
+    size_t step = 0;
+    while (step < greedy.size() && argmax(logits) == greedy[step]) {
+      tokens.push_back(greedy[step]);
+      logits = runner.logits_after(tokens, static_cast<int>(tokens.size()) - 1);
+      ++step;
+    }
+    const bool ends_in_a_tie = step == greedy.size() || margins[step] < 0.5f;
+    if (!ends_in_a_tie) story += fmt::format("{}: step {}, margin {}; ", reference, step, margins[step]);
+    follows = follows || ends_in_a_tie;
+  }
+  EXPECT_TRUE(follows) << story;
+}
+
+class RealModel : public ::testing::TestWithParam<std::pair<const char*, const char*>> {};
+
+TEST_P(RealModel, GreedyTokensFollowTheReferences) {
+  const auto& [name, file] = GetParam();
+  const fs::path reference = shared_models() / "real" / (std::string(name) + ".json");
+  const char* cache = std::getenv("XDG_CACHE_HOME");
+  const char* home = std::getenv("HOME");
+  const fs::path model = (cache != nullptr ? fs::path(cache) : fs::path(home != nullptr ? home : "/") / ".cache") /
+                         "inferno/models" / file;
+  if (!fs::exists(reference)) GTEST_SKIP() << reference << " is absent";
+  if (!fs::exists(model)) GTEST_SKIP() << model << " is absent; `./dev model` fetches it";
+  const json::value golden = read_json(reference);
+  auto runner = Runner::open(model, kernel::KvType::kF16);
+  ASSERT_TRUE(runner);
+  for (const json::value& prompt : golden.at("prompts").as_array()) {
+    const bool adds_special = prompt.at("add_special_tokens").as_bool();
+    EXPECT_EQ(runner->encode(prompt.at("text").as_string(), {.add_special = adds_special, .parse_special = true}),
+              ids_of(prompt.at("token_ids")));
+    expect_follows(*runner, prompt);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Models, RealModel,
+    ::testing::Values(std::pair{"smollm2-135m-q4_1", "SmolLM2-135M-Instruct.Q4_1.gguf"},
+                      std::pair{"gemma-3-270m-q4_k_m", "gemma-3-270m-q4_k_m.gguf"},
+                      std::pair{"qwen2.5-coder-1.5b", "qwen2.5-coder-1.5b-instruct-q4_k_m.gguf"}));
+
+}  // namespace
+}  // namespace inferno::model
