@@ -31,6 +31,7 @@ uint64_t int8_products(int iterations, int32_t* sink) {
   __m512i sums[kChains] = {};
   __m512i a = _mm512_set1_epi8(3);
   const __m512i b = _mm512_set1_epi8(5);
+  for (__m512i& sum : sums) asm volatile("" : "+v"(sum));  // or the chains would be merged into one
   for (int i = 0; i < iterations; ++i) {
     for (__m512i& sum : sums) sum = _mm512_dpbusd_epi32(sum, a, b);
     asm volatile("" : "+v"(a));  // keeps the compiler from seeing that every round is the same
@@ -73,11 +74,12 @@ uint64_t int8_products(int iterations, int32_t* sink) {
   __m256i a = _mm256_set1_epi8(3);
   const __m256i b = _mm256_set1_epi8(5);
   const __m256i ones = _mm256_set1_epi16(1);
+  for (__m256i& sum : sums) asm volatile("" : "+x"(sum));  // or the chains would be merged into one
   for (int i = 0; i < iterations; ++i) {
     for (__m256i& sum : sums) {
       sum = _mm256_add_epi32(sum, _mm256_madd_epi16(_mm256_maddubs_epi16(a, b), ones));
     }
-    asm volatile("" : "+v"(a));
+    asm volatile("" : "+x"(a));
   }
   alignas(32) int32_t lanes[8];
   uint32_t total = 0;

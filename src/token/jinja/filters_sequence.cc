@@ -8,6 +8,7 @@
 #include <memory>
 
 #include "token/jinja/library.h"
+#include "token/jinja/merge_sort.h"
 #include "token/jinja/operators.h"
 #include "token/jinja/print.h"
 #include "token/jinja/text.h"
@@ -75,10 +76,8 @@ struct Keyed {
   Value item;
 };
 
-// Stable merge sort by less(), which may throw: std::stable_sort keeps its invariants then, and
-// elements are lost to no one, for the vector is dropped.
 void sort_keyed(Render& render, std::vector<Keyed>& items, bool reversed) {
-  std::ranges::stable_sort(items, [&](const Keyed& a, const Keyed& b) {
+  merge_sort(items, [&](const Keyed& a, const Keyed& b) {
     return reversed ? less(render, b.key, a.key) : less(render, a.key, b.key);
   });
 }

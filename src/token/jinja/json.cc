@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "token/jinja/merge_sort.h"
 #include "token/jinja/operators.h"
 #include "token/jinja/print.h"
 #include "token/jinja/text.h"
@@ -173,8 +174,8 @@ class JsonWriter {
     Dict::Entries sorted;
     if (style_.sort_keys) {
       sorted = dict.entries;
-      std::ranges::stable_sort(
-          sorted, [&](const auto& a, const auto& b) { return less(render_, a.first, b.first); });
+      merge_sort(sorted,
+                 [&](const auto& a, const auto& b) { return less(render_, a.first, b.first); });
     }
     const Dict::Entries& entries = style_.sort_keys ? sorted : dict.entries;
     out_ += '{';

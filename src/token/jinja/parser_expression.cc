@@ -1,5 +1,6 @@
 #include <algorithm>
-#include <array>
+#include <initializer_list>
+#include <span>
 
 #include "token/jinja/library.h"
 #include "token/jinja/parser_state.h"
@@ -21,7 +22,7 @@ struct OperatorName {
   BinaryOperator op;
 };
 
-const OperatorName* find_operator(const Token& token, std::initializer_list<OperatorName> among) {
+const OperatorName* find_operator(const Token& token, std::span<const OperatorName> among) {
   for (const OperatorName& candidate : among) {
     if (token.is_operator(candidate.characters)) return &candidate;
   }
@@ -229,7 +230,7 @@ ExpressionPtr ExpressionParser::parse_compare() {
 
 ExpressionPtr ExpressionParser::parse_sum() {
   ExpressionPtr left = parse_concat();
-  while (const auto* found = find_operator(current(), {kSums[0], kSums[1]})) {
+  while (const auto* found = find_operator(current(), kSums)) {
     const BinaryOperator op = found->op;
     const int line = advance().line;
     ExpressionPtr right = parse_concat();
@@ -257,8 +258,7 @@ ExpressionPtr ExpressionParser::parse_concat() {
 
 ExpressionPtr ExpressionParser::parse_product() {
   ExpressionPtr left = parse_power();
-  while (const auto* found =
-             find_operator(current(), {kProducts[0], kProducts[1], kProducts[2], kProducts[3]})) {
+  while (const auto* found = find_operator(current(), kProducts)) {
     const BinaryOperator op = found->op;
     const int line = advance().line;
     ExpressionPtr right = parse_power();

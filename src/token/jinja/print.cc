@@ -5,6 +5,7 @@
 #include <charconv>
 #include <cmath>
 
+#include "token/jinja/merge_sort.h"
 #include "token/jinja/text.h"
 
 namespace inferno::token::jinja {
@@ -119,8 +120,7 @@ Dict::Entries sorted_entries(const Dict& dict) {
   const bool text_keys =
       std::ranges::all_of(entries, [](const auto& entry) { return entry.first.is_text(); });
   if (text_keys) {
-    std::ranges::stable_sort(
-        entries, [](const auto& a, const auto& b) { return a.first.str() < b.first.str(); });
+    merge_sort(entries, [](const auto& a, const auto& b) { return a.first.str() < b.first.str(); });
   }
   return entries;
 }
