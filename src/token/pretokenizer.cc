@@ -77,8 +77,8 @@ Result<Code> compile(std::string_view source, const std::string& translated, uin
 
 struct PreTokenizer::Stage {
   Code search;
-  Code
-      anchored;  // matches at the offset only; none if the expression asks where the search began (\G)
+  // Matches at the offset only. None if the expression asks where the search began (\G).
+  Code anchored;
 };
 
 // Finds matches, one after another, for one call of split(): holds what PCRE2 needs for that and

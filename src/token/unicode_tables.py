@@ -84,8 +84,10 @@ def array(kind, name, items):
 
 def write(path, about, arrays):
     with open(path, "w", encoding="ascii") as out:
-        out.write("// %s, written by unicode_tables.py from Unicode %s.\n" % (about, unicodedata.unidata_version))
-        out.write('#include "token/unicode_tables.h"\n\nnamespace inferno::token {\n\n// clang-format off\n')
+        out.write("// %s, written by unicode_tables.py from Unicode " % about)
+        out.write("%s.\n" % unicodedata.unidata_version)
+        out.write('#include "token/unicode_tables.h"\n\nnamespace inferno::token {\n\n')
+        out.write("// clang-format off\n")
         out.write("\n".join(arrays))
         out.write("// clang-format on\n\n}  // namespace inferno::token\n")
 
@@ -109,7 +111,8 @@ def main():
     arrays.append(array("ClassRange", "kCombiningClasses", classes))
     write("unicode_tables.cc", "Properties of characters", arrays)
     write("unicode_decompositions.cc", "Canonical decompositions",
-          [array("Decomposition", "kCompositions", both), array("Decomposition", "kOneWay", one_way)])
+          [array("Decomposition", "kCompositions", both),
+           array("Decomposition", "kOneWay", one_way)])
     sizes = {n: len(i) for n, i in tables.items()}
     print(sizes, "kLowerCase", len(lower), "kCombiningClasses", len(classes),
           "kCompositions", len(both), "kOneWay", len(one_way))

@@ -1,0 +1,203 @@
+// The promise of the project, tried on real arithmetic: a request's tokens and logprobs are the same bytes alone and
+// in a crowd, however its prompt is cut, on one thread and two, with and without the prefix cache, under
+// preemption, and, for quantized weights, on every instruction set this CPU has.
+//
+// INFERNO_TEST_ALL_MODELS=1 adds the large models of the cache and asks every question of all 32 requests
+// (minutes; tests/accept/determinism.sh).
+#include <gtest/gtest.h>
+
+#include <condition_variable>
+#include <cstdlib>
+#include <filesystem>
+#include <random>
+
+#include "engine/engine.h"
+#include "model/decoder.h"
+
+namespace inferno::engine {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr int kRequests = 32;
+constexpr int kMaxModelLen = 256;
+
+bool tries_everything() { return std::getenv("INFERNO_TEST_ALL_MODELS") != nullptr; }
+
+fs::path model_cache() {
+  const char* cache = std::getenv("XDG_CACHE_HOME");
+  const char* home = std::getenv("HOME");
+  return (cache != nullptr ? fs::path(cache) : fs::path(home != nullptr ? home : "/") / ".cache") /
+         "inferno/models";
+}
+
+// Collects one answer as text in which floats are spelled exactly.
+class Transcript final : public request::EventSink {
+ public:
+  void on_event(request::TokenEvent event) override {
+    const std::lock_guard lock(mutex_);
+    for (const request::TokenOutput& token : event.tokens) {
+      spelled_ += fmt::format("{} {:a} {}", token.token, token.logprob, token.rank);
+      for (const auto& top : token.top) spelled_ += fmt::format(" {}:{:a}", top.token, top.logprob);
+      spelled_ += "\n";
+    }
+    spelled_ += event.text;
+    is_done_ = event.finish.has_value();
+    if (is_done_) done_.notify_all();
+  }
+
+  std::string wait() {
+    std::unique_lock lock(mutex_);
+    done_.wait(lock, [this] { return is_done_; });
+    return spelled_;
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable done_;
+  std::string spelled_;
+  bool is_done_ = false;
+};
+
+struct Variation {
+  std::string name;
+  kernel::Isa isa = kernel::best_table().isa;
+  int budget = 512;
+  int threads = 2;
+  bool caching = true;
+  int pages = 1024;
+  int requests = kRequests;
+};
+
+// A model loaded once for a number of threads, to be run in several ways.
+class Bench {
+ public:
+  Bench(const fs::path& path, int threads) : pool_(threads) {
+    auto checkpoint = model::Checkpoint::open(path);
+    EXPECT_TRUE(checkpoint) << checkpoint.error().message;
+    checkpoint_ = std::move(*checkpoint);
+    auto vocabulary = checkpoint_->vocabulary();
+    EXPECT_TRUE(vocabulary);
+    tokenizer_ = std::move(*token::Tokenizer::create(std::move(*vocabulary)));
+    weights_ = std::move(*model::Weights::load(checkpoint_, pool_, {}));
+  }
+
+  std::vector<std::string> run(const Variation& how, bool one_at_a_time = false) {
+    auto store = kv::PageStore::create(
+        model::Decoder::kv_shape(weights_->config(), kernel::KvType::kF16), how.pages);
+    const kernel::KernelTable& table = *kernel::table(how.isa);
+    auto decoder = model::Decoder::create(
+        {.weights = *weights_, .table = table, .pool = pool_, .store = *store},
+        {.batch_tokens = how.budget, .logit_rows = std::min(8, how.budget)});
+    MetricRegistry registry;
+    EngineMetrics metrics(registry, "model");
+    Engine engine({.model = **decoder,
+                   .tokenizer = *tokenizer_,
+                   .table = table,
+                   .pool = pool_,
+                   .metrics = metrics},
+                  {.scheduler = {.max_num_seqs = 16,
+                                 .max_num_batched_tokens = how.budget,
+                                 .prefix_caching = how.caching},
+                   .max_model_len = kMaxModelLen,
+                   .kv_page_count = how.pages});
+    std::vector<std::string> spelled;
+    std::vector<std::shared_ptr<Transcript>> running;
+    for (int i = 0; i < how.requests; ++i) {
+      request::Request request = request_of(i);
+      request.id = engine.next_id();
+      running.push_back(std::make_shared<Transcript>());
+      EXPECT_TRUE(engine.submit(std::move(request), running.back()));
+      if (one_at_a_time) running.back()->wait();
+    }
+    for (const auto& transcript : running) spelled.push_back(transcript->wait());
+    return spelled;
+  }
+
+ private:
+  request::Request request_of(int index) {
+    std::mt19937 random(static_cast<uint32_t>(index));
+    request::Request request;
+    // Every second request continues the same text, so that prefixes are shared.
+    std::mt19937 words(index % 2 == 0 ? 1U : static_cast<uint32_t>(index));
+    const int length = 2 + static_cast<int>(random() % 70);
+    for (int i = 0; i < length; ++i) {
+      request.prompt.push_back(
+          static_cast<TokenId>(words() % static_cast<uint32_t>(tokenizer_->vocab_size())));
+    }
+    request.sampling.max_tokens = 6 + index % 5;
+    request.sampling.ignore_eos = true;
+    request.sampling.logprobs = 3;
+    request.sampling.seed = static_cast<uint64_t>(index);
+    request.sampling.temperature = index % 3 == 0 ? 0.0f : 0.9f;
+    request.sampling.top_p = index % 4 == 1 ? 0.9f : 1.0f;
+    return request;
+  }
+
+  ThreadPool pool_;
+  std::shared_ptr<const model::Checkpoint> checkpoint_;
+  std::unique_ptr<token::Tokenizer> tokenizer_;
+  std::unique_ptr<model::Weights> weights_;
+};
+
+struct Subject {
+  const char* name;
+  fs::path path;
+  bool is_large = false;
+  bool is_slow_step = false;  // single-token steps are tried on fewer requests
+};
+
+std::ostream& operator<<(std::ostream& out, const Subject& subject) { return out << subject.name; }
+
+class Determinism : public ::testing::TestWithParam<Subject> {};
+
+TEST_P(Determinism, SameBytesHoweverARequestIsServed) {
+  const Subject& subject = GetParam();
+  if (subject.is_large && !tries_everything()) GTEST_SKIP() << "INFERNO_TEST_ALL_MODELS is not set";
+  if (!fs::exists(subject.path)) GTEST_SKIP() << subject.path << " is absent";
+  const int few = subject.is_slow_step && !tries_everything() ? 6 : kRequests;
+  std::vector<Variation> variations = {
+      {.name = "all at once"},
+      {.name = "chunks of 64", .budget = 64},
+      {.name = "chunks of 7", .budget = 7, .requests = few * 2 > kRequests ? kRequests : few * 2},
+      {.name = "chunks of 1", .budget = 1, .requests = few},
+      {.name = "without prefix cache", .caching = false},
+      {.name = "chunks of 64 without prefix cache", .budget = 64, .caching = false},
+      {.name = "under preemption", .pages = kMaxModelLen / 16},
+      {.name = "one thread", .threads = 1},
+      {.name = "one thread, chunks of 64", .budget = 64, .threads = 1}};
+  for (const auto isa : {kernel::Isa::kPlain, kernel::Isa::kAvx2, kernel::Isa::kAvx512}) {
+    if (kernel::table(isa) == nullptr) continue;
+    variations.push_back({.name = kernel::name_of(isa),
+                          .isa = isa,
+                          .requests = isa == kernel::Isa::kPlain ? few : kRequests});
+  }
+  Bench one(subject.path, 1);
+  Bench two(subject.path, 2);
+  const std::vector<std::string> alone = two.run({.name = "alone", .caching = false}, true);
+  for (const Variation& how : variations) {
+    SCOPED_TRACE(how.name);
+    const std::vector<std::string> answers = (how.threads == 1 ? one : two).run(how);
+    for (size_t i = 0; i < answers.size(); ++i) ASSERT_EQ(answers[i], alone[i]) << "request " << i;
+  }
+  EXPECT_NE(alone[0], alone[1]);
+}
+
+fs::path conformance(const char* path) { return fs::path(INFERNO_SOURCE_DIR) / "../shared/models" / path; }
+
+INSTANTIATE_TEST_SUITE_P(
+    Models, Determinism,
+    ::testing::Values(
+        Subject{"llama_f32", conformance("llama/model-f32.gguf")},
+        Subject{"llama_bf16_folder", conformance("llama/hf-bf16")},
+        Subject{"qwen2_f32", conformance("qwen2/model-f32.gguf")},
+        Subject{"gemma3_f32", conformance("gemma3/model-f32.gguf")},
+        Subject{"llama_q4_k_m", conformance("llama-quantized/model-Q4_K_M.gguf")},
+        Subject{"llama_q5_0", conformance("llama-quantized/model-Q5_0.gguf")},
+        Subject{"smollm2", model_cache() / "SmolLM2-135M-Instruct.Q4_1.gguf", false, true},
+        Subject{"gemma3_270m", model_cache() / "gemma-3-270m-q4_k_m.gguf", true, true},
+        Subject{"qwen_1_5b", model_cache() / "qwen2.5-coder-1.5b-instruct-q4_k_m.gguf", true, true}),
+    [](const auto& param) { return std::string(param.param.name); });
+
+}  // namespace
+}  // namespace inferno::engine
