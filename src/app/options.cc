@@ -59,7 +59,11 @@ void add_engine_options(CLI::App& app, EngineOptions& options) {
   add_option(app, "--max-num-batched-tokens", options.max_num_batched_tokens, "tokens in one step")
       ->check(CLI::Range(1, 65536));
   add_option(app, "--kv-cache-memory", options.kv_cache_memory,
-             "512MiB, 4GiB, or a share of free memory (25%)");
+             "512MiB, 4GiB, or a share of free memory (25%)")
+      ->check([](const std::string& text) {
+        const auto bytes = parse_memory(text, size_t{1} << 30);
+        return bytes ? std::string() : bytes.error().message;
+      });
   add_option(app, "--kv-cache-dtype", options.kv_cache_dtype, "type of cached keys and values")
       ->check(CLI::IsMember({"f16", "f32"}));
   add_option(app, "--threads", options.threads, "compute threads; 0: one per core")
@@ -96,7 +100,8 @@ Result<size_t> parse_memory(const std::string& text, size_t available_bytes) {
   }
   if (bytes < 1.0 || bytes > 1e15) {
     return fail_field("kv-cache-memory",
-                      "'{}' is not an amount of memory: write 512MiB, 4GiB, or a share such as 25%", text);
+                      "kv-cache-memory: '{}' is not an amount of memory: write 512MiB, 4GiB, or a share such as 25%",
+                      text);
   }
   return static_cast<size_t>(bytes);
 }

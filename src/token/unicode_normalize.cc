@@ -5,6 +5,7 @@
 #include <optional>
 #include <span>
 #include <unordered_map>
+#include <vector>
 
 #include "token/unicode.h"
 #include "token/unicode_tables.h"
@@ -71,16 +72,21 @@ void append_decomposed(char32_t code, std::u32string& out) {
 
 // Sorts each run of marks by combining class, equal ones in place (UAX #15, canonical ordering).
 void order_marks(std::u32string& text) {
+  constexpr int kCodeBits = 21;
+  constexpr int kIndexBits = 32;
+  std::vector<uint64_t> run;  // class, place and code of each mark, the class uppermost
   for (size_t begin = 0; begin < text.size();) {
-    if (combining_class(text[begin]) == 0) {
-      ++begin;
-      continue;
-    }
+    run.clear();
     size_t end = begin;
-    while (end < text.size() && combining_class(text[end]) != 0)
-      ++end;
-    std::ranges::stable_sort(std::span(text).subspan(begin, end - begin), {}, combining_class);
-    begin = end;
+    for (; end < text.size(); ++end) {
+      const uint64_t order = combining_class(text[end]);
+      if (order == 0) break;
+      run.push_back((order << kIndexBits | (end - begin)) << kCodeBits | text[end]);
+    }
+    std::ranges::sort(run);
+    for (const uint64_t mark : run)
+      text[begin++] = mark & ((1u << kCodeBits) - 1);
+    if (begin < text.size()) ++begin;
   }
 }
 

@@ -229,7 +229,7 @@ CONFIGS = {
     "is a list": "[]",
     "is no JSON": "{",
     "is empty": "",
-    "has no architecture": {"architectures": None},
+    "has no architecture": {"architectures": None, "model_type": None},
     "architecture unknown": {"architectures": ["Perpetuum"], "model_type": "perpetuum"},
     "no layers": {"num_hidden_layers": 0},
     "many layers": {"num_hidden_layers": 2**31},

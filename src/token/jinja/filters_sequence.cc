@@ -58,7 +58,7 @@ Value ignore_case(Render& render, Value value) {
 
 enum class CaseRule : uint8_t { kIgnore, kRespect };
 CaseRule case_rule(const Bound& bound, size_t index) {
-  return bound.truth(index, false) ? CaseRule::kRespect : CaseRule::kIgnore;
+  return bound.truth(index) ? CaseRule::kRespect : CaseRule::kIgnore;
 }
 
 // What an element is sorted or compared by: its attribute, in lower case unless case counts.
@@ -76,9 +76,15 @@ struct Keyed {
   Value item;
 };
 
-void sort_keyed(Render& render, std::vector<Keyed>& items, bool reversed) {
+enum class Direction : uint8_t { kAscending, kDescending };
+Direction direction(const Bound& bound, size_t index) {
+  return bound.truth(index) ? Direction::kDescending : Direction::kAscending;
+}
+
+// Stable in both directions.
+void sort_keyed(Render& render, std::vector<Keyed>& items, Direction order) {
   merge_sort(items, [&](const Keyed& a, const Keyed& b) {
-    return reversed ? less(render, b.key, a.key) : less(render, a.key, b.key);
+    return order == Direction::kDescending ? less(render, b.key, a.key) : less(render, a.key, b.key);
   });
 }
 
@@ -166,7 +172,7 @@ Value filter_sort(Render& render, Arguments& arguments) {
       keys.push_back(key_of(render, path, item, case_rule(bound, 2)));
     items.push_back({Value::tuple(render.budget(), std::move(keys)), std::move(item)});
   }
-  sort_keyed(render, items, bound.truth(1, false));
+  sort_keyed(render, items, direction(bound, 1));
   std::vector<Value> sorted;
   for (Keyed& keyed : items)
     sorted.push_back(std::move(keyed.item));
@@ -188,7 +194,7 @@ Value filter_dictsort(Render& render, Arguments& arguments) {
     if (case_rule(bound, 1) == CaseRule::kIgnore) sort_key = ignore_case(render, sort_key);
     items.push_back({std::move(sort_key), Value::tuple(render.budget(), {key, value})});
   }
-  sort_keyed(render, items, bound.truth(3, false));
+  sort_keyed(render, items, direction(bound, 3));
   std::vector<Value> sorted;
   for (Keyed& keyed : items)
     sorted.push_back(std::move(keyed.item));
@@ -220,7 +226,10 @@ Value filter_unique(Render& render, Arguments& arguments) {
       });
 }
 
-Value extreme(Render& render, Arguments& arguments, bool largest) {
+enum class Extreme : uint8_t { kSmallest, kLargest };
+
+Value extreme(Render& render, Arguments& arguments, Extreme wanted) {
+  const bool largest = wanted == Extreme::kLargest;
   const Bound bound(largest ? "max" : "min", arguments, {"value", "case_sensitive", "attribute"});
   const AttributePath path(render, attribute_or_none(bound, 2));
   const CaseRule rule = case_rule(bound, 1);
@@ -241,10 +250,10 @@ Value extreme(Render& render, Arguments& arguments, bool largest) {
 }
 
 Value filter_min(Render& render, Arguments& arguments) {
-  return extreme(render, arguments, false);
+  return extreme(render, arguments, Extreme::kSmallest);
 }
 Value filter_max(Render& render, Arguments& arguments) {
-  return extreme(render, arguments, true);
+  return extreme(render, arguments, Extreme::kLargest);
 }
 
 Value filter_sum(Render& render, Arguments& arguments) {
@@ -334,7 +343,7 @@ Value filter_groupby(Render& render, Arguments& arguments) {
     if (rule == CaseRule::kIgnore) key = ignore_case(render, std::move(key));
     items.push_back({std::move(key), std::move(item)});
   }
-  sort_keyed(render, items, false);
+  sort_keyed(render, items, Direction::kAscending);
   std::vector<Value> groups;
   for (size_t begin = 0; begin < items.size();) {
     std::vector<Value> members;

@@ -76,17 +76,17 @@ Value filter_replace(Render& render, Arguments& arguments) {
 Value filter_escape(Render& render, Arguments& arguments) {
   const Bound bound("escape", arguments, {"s"});
   if (bound[0].is_text() && bound[0].as_text().markup) return bound[0];
-  return Value::text(render.budget(), escape_html(to_text(render, bound[0])), true);
+  return Value::text(render.budget(), escape_html(to_text(render, bound[0])), Markup::kYes);
 }
 
 Value filter_force_escape(Render& render, Arguments& arguments) {
   const Bound bound("forceescape", arguments, {"value"});
-  return Value::text(render.budget(), escape_html(to_text(render, bound[0])), true);
+  return Value::text(render.budget(), escape_html(to_text(render, bound[0])), Markup::kYes);
 }
 
 Value filter_safe(Render& render, Arguments& arguments) {
   const Bound bound("safe", arguments, {"value"});
-  return Value::text(render.budget(), to_text(render, bound[0]), true);
+  return Value::text(render.budget(), to_text(render, bound[0]), Markup::kYes);
 }
 
 Value filter_center(Render& render, Arguments& arguments) {
@@ -102,10 +102,10 @@ Value filter_indent(Render& render, Arguments& arguments) {
   }
   const bool by_text = bound.has(1) && bound[1].is_text();
   const std::string indention = by_text ? bound[1].str() : std::string(bound.size(1, 4), ' ');
-  const bool blank = bound.truth(3, false);
+  const bool blank = bound.truth(3);
   const std::string text = bound[0].str() + "\n";
   const auto lines = split_lines(text);
-  std::string out = bound.truth(2, false) ? indention : "";
+  std::string out = bound.truth(2) ? indention : "";
   for (size_t i = 0; i < lines.size(); ++i) {
     if (i > 0) out += '\n';
     if (i > 0 && (blank || !lines[i].empty())) out += indention;
@@ -129,7 +129,7 @@ Value filter_truncate(Render& render, Arguments& arguments) {
   if (render.length(bound[0]) <= length + leeway) return bound[0];
   std::string kept =
       slice(render, bound[0], {std::nullopt, length - end_length, std::nullopt}).str();
-  if (!bound.truth(2, false)) {
+  if (!bound.truth(2)) {
     const size_t space = kept.rfind(' ');
     if (space != std::string::npos) kept.resize(space);
   }
@@ -206,7 +206,7 @@ void wrap_line(std::string_view line, const WrapRule& rule, std::vector<std::str
 Value filter_wordwrap(Render& render, Arguments& arguments) {
   const Bound bound("wordwrap", arguments,
                     {"s", "width", "break_long_words", "wrapstring", "break_on_hyphens"});
-  const WrapRule rule{bound.size(1, 79), bound.truth(2, true), bound.truth(4, true)};
+  const WrapRule rule{bound.size(1, 79), bound.truth_unless_given(2), bound.truth_unless_given(4)};
   if (rule.width == 0) raise("ValueError: invalid width 0 (must be > 0)");
   const std::string glue(bound.given(3) ? bound.text(3, "\n") : "\n");
   const std::string text = to_text(render, bound[0]);
@@ -352,7 +352,7 @@ Value filter_xmlattr(Render& render, Arguments& arguments) {
     if (!out.empty()) out += ' ';
     out += fmt::format("{}=\"{}\"", escape_html(name), markup ? text : escape_html(text));
   }
-  if (bound.truth(1, true) && !out.empty()) out.insert(out.begin(), ' ');
+  if (bound.truth_unless_given(1) && !out.empty()) out.insert(out.begin(), ' ');
   return render.text(std::move(out));
 }
 

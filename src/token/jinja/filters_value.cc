@@ -16,7 +16,7 @@ namespace {
 
 Value filter_default(Render&, Arguments& arguments) {
   const Bound bound("default", arguments, {"value", "default_value", "boolean"});
-  const bool replaced = bound[0].is_undefined() || (bound.truth(2, false) && !bound[0].truthy());
+  const bool replaced = bound[0].is_undefined() || (bound.truth(2) && !bound[0].truthy());
   if (!replaced) return bound[0];
   return bound.has(1) ? bound[1] : Value::constant("");
 }
@@ -167,8 +167,8 @@ Value filter_round(Render&, Arguments& arguments) {
 
 JsonStyle json_style(const Bound& bound) {
   JsonStyle style;
-  style.escape_non_ascii = bound.truth(1, false);
-  style.sort_keys = bound.truth(4, false);
+  style.escape_non_ascii = bound.truth(1);
+  style.sort_keys = bound.truth(4);
   if (bound.given(2)) {
     style.indent = bound[2].is_text() ? bound[2].str()
                                       : std::string(std::min<size_t>(bound.size(2, 0), 1000), ' ');
@@ -207,7 +207,7 @@ Value filter_pprint(Render& render, Arguments& arguments) {
 Value filter_filesizeformat(Render& render, Arguments& arguments) {
   const Bound bound("filesizeformat", arguments, {"value", "binary"});
   require_defined(bound[0]);
-  const bool binary = bound.truth(1, false);
+  const bool binary = bound.truth(1);
   std::optional<double> bytes;
   if (bound[0].is_number()) bytes = bound[0].to_real();
   if (bound[0].is_text()) bytes = parse_real(bound[0].str());

@@ -23,9 +23,8 @@ struct Shape {
   char type = 0;
 };
 
-std::string digits_of(Int value, unsigned base, bool upper_case) {
+std::string digits_of(Int value, unsigned base, std::string_view alphabet) {
   auto rest = value < 0 ? -static_cast<UnsignedInt>(value) : static_cast<UnsignedInt>(value);
-  const std::string_view alphabet = upper_case ? "0123456789ABCDEF" : "0123456789abcdef";
   std::string out;
   do {
     out += alphabet[static_cast<size_t>(rest % base)];
@@ -46,9 +45,9 @@ std::string grouped(const std::string& number, char separator) {
   return out + number.substr(whole);
 }
 
-std::string with_sign(bool negative, char sign) {
-  if (negative) return "-";
-  return sign == '-' ? "" : std::string(1, sign);
+// What stands before a number that is not negative.
+std::string plus_sign(const Shape& shape) {
+  return shape.sign == '-' ? "" : std::string(1, shape.sign);
 }
 
 // Pads sign and digits; the fill may go between them.
@@ -86,12 +85,13 @@ std::string shape_int(Int value, const Shape& shape) {
     default:
       break;
   }
-  std::string digits = digits_of(value, base, shape.type == 'X');
+  std::string digits = digits_of(
+      value, base, shape.type == 'X' ? "0123456789ABCDEF" : "0123456789abcdef");
   if (shape.precision && digits.size() < *shape.precision) {
     digits.insert(0, *shape.precision - digits.size(), '0');
   }
   if (shape.grouping != 0) digits = grouped(digits, shape.grouping);
-  const std::string sign = with_sign(value < 0, shape.sign) + (shape.alternate ? prefix : "");
+  const std::string sign = (value < 0 ? "-" : plus_sign(shape)) + (shape.alternate ? prefix : "");
   return pad_number(sign, digits, shape);
 }
 
@@ -127,8 +127,8 @@ std::string shape_real(double value, const Shape& shape) {
     }
   }
   if (shape.grouping != 0) digits = grouped(digits, shape.grouping);
-  return pad_number(with_sign(std::signbit(value) && !std::isnan(value), shape.sign), digits,
-                    shape);
+  const bool negative = std::signbit(value) && !std::isnan(value);
+  return pad_number(negative ? "-" : plus_sign(shape), digits, shape);
 }
 
 std::string shape_text(std::string_view text, const Shape& shape) {
@@ -347,8 +347,8 @@ class PercentFormatter {
 // "...".format(values).
 class BraceFormatter {
  public:
-  BraceFormatter(Render& render, bool markup, const Arguments& arguments)
-      : render_(render), markup_(markup), arguments_(arguments) {}
+  BraceFormatter(Render& render, const Value& format, const Arguments& arguments)
+      : render_(render), markup_(format.as_text().markup), arguments_(arguments) {}
 
   // `level`: a format specification may hold fields of its own, once.
   std::string run(std::string_view format, int level) {
@@ -578,7 +578,7 @@ Value format_percent(Render& render, const Value& format, const Value& value) {
 }
 
 Value format_braces(Render& render, const Value& format, const Arguments& arguments) {
-  BraceFormatter formatter(render, format.as_text().markup, arguments);
+  BraceFormatter formatter(render, format, arguments);
   return render.text_like(format, formatter.run(format.str(), 0));
 }
 

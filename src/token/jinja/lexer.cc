@@ -68,7 +68,8 @@ class Lexer {
     }
     const char type = source_[tag + 1];
     const char sign = sign_at(tag + 2);
-    add_text_before(std::string_view(source_).substr(begin, tag - begin), sign, type == '{');
+    add_text_before(std::string_view(source_).substr(begin, tag - begin), sign,
+                    type == '{' ? TokenKind::kPrintBegin : TokenKind::kBlockBegin);
     at_ = tag + 2 + (sign != 0 ? 1 : 0);
     if (type == '#') {
       lex_comment();
@@ -92,11 +93,11 @@ class Lexer {
   }
 
   // Adds the text before a tag, stripped as the tag's sign and lstrip_blocks ask.
-  void add_text_before(std::string_view text, char sign, bool before_print) {
+  void add_text_before(std::string_view text, char sign, TokenKind tag) {
     const std::string_view whole = text;
     if (sign == '-') {
       text = strip(text, Side::kRight);
-    } else if (sign != '+' && !before_print) {
+    } else if (sign != '+' && tag != TokenKind::kPrintBegin) {
       const size_t line_begin = text.rfind('\n') + 1;  // npos + 1 is 0
       const bool starts_line = line_begin > 0 || line_starting_;
       if (starts_line && strip(text.substr(line_begin)).empty()) text = text.substr(0, line_begin);
@@ -122,11 +123,12 @@ class Lexer {
   }
 
   // Behind a tag's end at `end`: `-` takes all white space, trim_blocks one line break.
-  void finish_tag(size_t end, char sign, bool trims_newline) {
+  enum class LineBreak : uint8_t { kTrimmed, kKept };
+  void finish_tag(size_t end, char sign, LineBreak line_break) {
     if (sign == '-') {
       const std::string_view rest = std::string_view(source_).substr(end);
       end += rest.size() - strip(rest, Side::kLeft).size();
-    } else if (sign != '+' && trims_newline && end < source_.size() && source_[end] == '\n') {
+    } else if (sign != '+' && line_break == LineBreak::kTrimmed && end < source_.size() && source_[end] == '\n') {
       ++end;
     }
     advance_to(end);
@@ -137,7 +139,7 @@ class Lexer {
     const size_t end = source_.find("#}", at_);
     if (end == std::string::npos) fail("Missing end of comment tag", first_line);
     const char sign = end > at_ ? sign_at(end - 1) : '\0';
-    finish_tag(end + 2, sign, true);
+    finish_tag(end + 2, sign, LineBreak::kTrimmed);
   }
 
   // Skips "raw %}" behind "{%", if that is what follows.
@@ -148,7 +150,7 @@ class Lexer {
     const bool strips = sign_at(at) == '-';
     if (strips) ++at;
     if (!std::string_view(source_).substr(at).starts_with("%}")) return false;
-    finish_tag(at + 2, strips ? '-' : '+', false);
+    finish_tag(at + 2, strips ? '-' : '+', LineBreak::kKept);
     return true;
   }
 
@@ -164,9 +166,9 @@ class Lexer {
       const char end_sign = sign_at(at);
       if (end_sign != 0) ++at;
       if (!source.substr(at).starts_with("%}")) continue;
-      add_text_before(source.substr(at_, tag - at_), sign, false);
+      add_text_before(source.substr(at_, tag - at_), sign, TokenKind::kBlockBegin);
       at_ = tag;
-      finish_tag(at + 2, end_sign, true);
+      finish_tag(at + 2, end_sign, LineBreak::kTrimmed);
       return;
     }
     fail("Missing end of raw directive", first_line);
@@ -210,7 +212,8 @@ class Lexer {
     if (sign == '+' && !block) return false;
     if (!rest.substr(sign != 0 ? 1 : 0).starts_with(mark)) return false;
     add(end_kind, "");
-    finish_tag(at_ + (sign != 0 ? 3 : 2), sign, block);
+    finish_tag(at_ + (sign != 0 ? 3 : 2), sign,
+               block ? LineBreak::kTrimmed : LineBreak::kKept);
     return true;
   }
 

@@ -48,7 +48,10 @@ class Bound {
   bool given(size_t index) const { return has(index) && !values_[index]->is(Kind::kNone); }
   // Requires: has(index).
   const Value& operator[](size_t index) const { return *values_[index]; }
-  bool truth(size_t index, bool fallback) const;
+  // Whether it was given and is true.
+  bool truth(size_t index) const;
+  // Whether it is true or was not given.
+  bool truth_unless_given(size_t index) const;
   // Throws TypeError when it is there but no integer.
   Int integer(size_t index, Int fallback) const;
   // An integer clamped to 0..kMaxTextBytes: a width or a count.

@@ -120,7 +120,7 @@ Value method_split(Render& render, const Value& self, Arguments& arguments) {
 
 Value method_splitlines(Render& render, const Value& self, Arguments& arguments) {
   const Bound bound("splitlines", arguments, {"keepends"}, 0);
-  const LineEnds ends = bound.truth(0, false) ? LineEnds::kKeep : LineEnds::kDrop;
+  const LineEnds ends = bound.truth(0) ? LineEnds::kKeep : LineEnds::kDrop;
   return list_like(render, self, split_lines(self.str(), ends));
 }
 

@@ -30,7 +30,8 @@ Value add_texts(Render& render, const Value& left, const Value& right) {
   auto part = [markup](const Value& value) {
     return markup && !value.as_text().markup ? escape_html(value.str()) : value.str();
   };
-  return Value::text(render.budget(), part(left) + part(right), markup);
+  return Value::text(render.budget(), part(left) + part(right),
+                     markup ? Markup::kYes : Markup::kNo);
 }
 
 Value add(Render& render, const Value& left, const Value& right) {
@@ -68,7 +69,7 @@ Value repeat(Render& render, const Value& value, Int count) {
     out.reserve(times * value.str().size());
     for (size_t i = 0; i < times; ++i)
       out += value.str();
-    return Value::text(render.budget(), std::move(out), value.as_text().markup);
+    return render.text_like(value, std::move(out));
   }
   constexpr size_t kMaxItems = kMaxTextBytes / sizeof(Value);
   const size_t times = repeat_count(count, value.items().size(), kMaxItems);

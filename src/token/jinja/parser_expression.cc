@@ -1,3 +1,4 @@
+// The expressions of the grammar, from `a if b else c` down to names and literals.
 #include <algorithm>
 #include <initializer_list>
 #include <span>

@@ -2,7 +2,7 @@
 // same.
 //
 // The expected texts of the tables in this folder's tests come from Jinja2 itself, set up as
-// Hugging Face does it, with the variables of kVariables and the clock at 2026-11-23 09:05:07.
+// Hugging Face does it, with the variables of kVariables and the clock at fixed_time().
 #pragma once
 
 #include <gtest/gtest.h>
@@ -33,7 +33,7 @@ inline constexpr std::string_view kVariables = R"({
              {"name": "carl", "age": 30, "c": {"t": "x"}}],
   "multi": "line one\n  line two\n\nline four"})";
 
-// 2026-11-23 09:05:07 in the process's time zone.
+// Monday, the 23rd of November 2026, 9:05:07 in the process's time zone.
 inline std::chrono::system_clock::time_point fixed_time() {
   std::tm time{};
   time.tm_year = 126;

@@ -78,10 +78,10 @@ size_t hash_int(Int value) {
 
 }  // namespace
 
-Text::Text(std::string text, bool is_markup, Budget* budget)
+Text::Text(std::string text, Markup kind, Budget* budget)
     : bytes(std::move(text)),
       ascii(is_ascii(bytes)),
-      markup(is_markup),
+      markup(kind == Markup::kYes),
       charge(budget, bytes.size() + sizeof(Text)) {}
 
 Sequence::Sequence(SequenceKind sequence_kind, std::vector<Value> values, Budget* budget)
@@ -111,10 +111,10 @@ Value Value::undefined(std::string message) {
 }
 
 Value Value::constant(std::string text) {
-  return Value(Data(std::make_shared<const Text>(std::move(text), false, nullptr)));
+  return Value(Data(std::make_shared<const Text>(std::move(text), Markup::kNo, nullptr)));
 }
 
-Value Value::text(Budget& budget, std::string bytes, bool markup) {
+Value Value::text(Budget& budget, std::string bytes, Markup markup) {
   if (bytes.size() > kMaxTextBytes) {
     raise_limit("a text has {} bytes, limit {}", bytes.size(), kMaxTextBytes);
   }

@@ -34,12 +34,15 @@ __extension__ typedef unsigned __int128 UnsignedInt;
 
 struct None {};
 
+// Whether a string came through `safe` or `escape`: if so, `+` escapes what is added to it.
+enum class Markup : uint8_t { kNo, kYes };
+
 // A string of Unicode code points, kept as UTF-8.
 struct Text {
-  Text(std::string text, bool is_markup, Budget* budget);
+  Text(std::string text, Markup kind, Budget* budget);
   std::string bytes;
   bool ascii;   // every byte is a code point
-  bool markup;  // came through `safe` or `escape`: `+` escapes what is added to it
+  bool markup;
   Charge charge;
 };
 
@@ -144,7 +147,8 @@ class Value {
   // A string that belongs to a template, counted by no budget.
   static Value constant(std::string text);
   // Throws when the text is longer than kMaxTextBytes or the budget is used up.
-  static Value text(Budget& budget, std::string bytes, bool markup = false);
+  static Value text(Budget& budget, std::string bytes,
+                    Markup markup = Markup::kNo);
   // Throws when nested deeper than kMaxValueDepth or the budget is used up.
   static Value sequence(Budget& budget, SequenceKind kind, std::vector<Value> items);
   static Value list(Budget& budget, std::vector<Value> items) {
