@@ -1,3 +1,4 @@
+// The list of commands, in the order in which `inferno --help` shows them.
 #include <array>
 
 #include "app/command.h"

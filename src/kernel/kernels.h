@@ -29,7 +29,8 @@ struct KernelTable {
   //                     if there is one)
   //                     t = fma(float(dot), scale_w[g] * scale_x[g], t)
   //                     with a minimum: t = fma(float(sum of q), minimum[g] * scale_x[g], t)
-  //   kQ2K ... kQ6K   t = 0; for super-blocks b of 256 ascending:
+  //   kQ2K ... kQ6K, kCodebook4K
+  //                   t = 0; for super-blocks b of 256 ascending:
   //                     isum = sum over sub-blocks of sub_scale * dot  exact int32
   //                     msum = sum over sub-blocks of sub_min * sum(q) exact int32 (formats with
   //                     minima)
@@ -37,12 +38,13 @@ struct KernelTable {
   //                     t = fma(u, scale_x[b], t)
   //   last            y = t, or y = y + t with out.accumulate
   // scratch: at least kMatmulScratchBytes bytes aligned to 64, of the calling thread.
-  void (*matmul)(const PackedMatrix& w, const MatmulInput& x, const MatmulOutput& out, uint8_t* scratch);
+  void (*matmul)(const PackedMatrix& w, const MatmulInput& x, const MatmulOutput& out,
+                 uint8_t* scratch);
 
   // Quantizes rows [row_begin, row_end) of x [rows, out.k] float into `out`, whose block is 32 or
   // 256.
-  // scale = max|x| / 127 over the block; q = round to nearest even of x * (127 / max|x|) (0 where
-  // max|x| is 0 or not finite: then scale is 0).
+  // scale = max|x| / 127 over the block; q = round to nearest even of x * (127 / max|x|). A block
+  // that holds an infinity or a NaN, or nothing above 2^-100, becomes zeros with scale 0.
   void (*quantize_rows)(const float* x, size_t x_stride, int row_begin, int row_end,
                         const QuantizedRows& out);
 

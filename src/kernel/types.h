@@ -72,10 +72,10 @@ struct PackedMatrix {
   int n;
   int k;
   size_t panel_bytes;
-  int zero_point;    // kQ4, kQ5, kQ8: the code that means 0 (8, 16, 128), or 0 where a minimum is stored
-  bool has_minimum;  // kQ4, kQ5: w = scale * code + minimum
+  int zero_point;    // the code that means 0; 0 where a minimum or a codebook is
+  bool has_minimum;  // kQ4, kQ5: w = scale * code + minimum; K formats: ... - dmin * sub-minimum
   ScaleType scale_type;
-  const int8_t* codebook;  // kQ4 whose codes index 16 int8 values (IQ4_NL, MXFP4), kCodebook4K; else null
+  const int8_t* codebook;  // the 16 int8 levels of 4-bit codes (IQ4_NL, MXFP4, IQ4_XS), or null
 };
 
 // A batch of rows to multiply: one of the two is used, by ActivationKind.

@@ -42,8 +42,9 @@ std::vector<double> probabilities(const std::vector<float>& logits, const TestPa
   std::vector<size_t> order(logits.size());
   for (size_t i = 0; i < order.size(); i++)
     order[i] = i;
-  std::stable_sort(order.begin(), order.end(),
-                   [&](size_t a, size_t b) { return logits[a] > logits[b]; });
+  std::sort(order.begin(), order.end(), [&](size_t a, size_t b) {
+    return logits[a] != logits[b] ? logits[a] > logits[b] : a < b;
+  });
   std::vector<double> weight(logits.size());
   for (size_t i = 0; i < order.size(); i++) {
     const double distance = static_cast<double>(logits[order[i]]) - logits[order[0]];

@@ -18,8 +18,9 @@ std::vector<Candidate> sorted(const std::vector<float>& logits, size_t count, fl
   for (size_t i = 0; i < logits.size(); i++) {
     if (logits[i] >= floor) all.push_back({static_cast<TokenId>(i), logits[i]});
   }
-  std::stable_sort(all.begin(), all.end(),
-                   [](const Candidate& a, const Candidate& b) { return a.logit > b.logit; });
+  std::sort(all.begin(), all.end(), [](const Candidate& a, const Candidate& b) {
+    return a.logit != b.logit ? a.logit > b.logit : a.token < b.token;
+  });
   all.resize(std::min(count, all.size()));
   return all;
 }

@@ -7,8 +7,9 @@
 
 namespace inferno::kernel::INFERNO_ISA {
 
-// 6 rows x 2 panels: 12 integer and 12 float accumulators of 32 registers. More rows than kDirectRows,
-// split evenly into blocks of at most kTileRows, are blocks of at least kLeastTileRows.
+// 6 rows x 2 panels: 12 integer and 12 float accumulators of 32 registers. More rows than
+// kDirectRows, split evenly into blocks of at most kTileRows, are blocks of at least
+// kLeastTileRows.
 inline constexpr int kTilePanels = 2;
 inline constexpr int kTileRows = 6;
 inline constexpr int kLeastTileRows = 3;

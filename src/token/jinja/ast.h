@@ -1,9 +1,9 @@
 // The tree of a parsed template. Nodes know how to evaluate or execute themselves (evaluate.cc,
 // execute.cc).
 //
-// Invariant: a tree is immutable after parsing and is shared by all renderings. Its depth is at most
-//            kMaxTreeDepth for expressions and kMaxNestedSyntax for statements, so recursion over
-//            it is bounded.
+// Invariant: a tree is immutable after parsing and is shared by all renderings. Its depth is at
+//            most kMaxTreeDepth for expressions and kMaxNestedSyntax for statements, so recursion
+//            over it is bounded.
 #pragma once
 
 #include <cstdint>

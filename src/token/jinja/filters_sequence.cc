@@ -84,7 +84,8 @@ Direction direction(const Bound& bound, size_t index) {
 // Stable in both directions.
 void sort_keyed(Render& render, std::vector<Keyed>& items, Direction order) {
   merge_sort(items, [&](const Keyed& a, const Keyed& b) {
-    return order == Direction::kDescending ? less(render, b.key, a.key) : less(render, a.key, b.key);
+    return order == Direction::kDescending ? less(render, b.key, a.key)
+                                           : less(render, a.key, b.key);
   });
 }
 

@@ -85,8 +85,8 @@ std::string shape_int(Int value, const Shape& shape) {
     default:
       break;
   }
-  std::string digits = digits_of(
-      value, base, shape.type == 'X' ? "0123456789ABCDEF" : "0123456789abcdef");
+  std::string digits =
+      digits_of(value, base, shape.type == 'X' ? "0123456789ABCDEF" : "0123456789abcdef");
   if (shape.precision && digits.size() < *shape.precision) {
     digits.insert(0, *shape.precision - digits.size(), '0');
   }

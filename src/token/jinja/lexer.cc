@@ -128,7 +128,8 @@ class Lexer {
     if (sign == '-') {
       const std::string_view rest = std::string_view(source_).substr(end);
       end += rest.size() - strip(rest, Side::kLeft).size();
-    } else if (sign != '+' && line_break == LineBreak::kTrimmed && end < source_.size() && source_[end] == '\n') {
+    } else if (sign != '+' && line_break == LineBreak::kTrimmed && end < source_.size() &&
+               source_[end] == '\n') {
       ++end;
     }
     advance_to(end);
@@ -212,8 +213,7 @@ class Lexer {
     if (sign == '+' && !block) return false;
     if (!rest.substr(sign != 0 ? 1 : 0).starts_with(mark)) return false;
     add(end_kind, "");
-    finish_tag(at_ + (sign != 0 ? 3 : 2), sign,
-               block ? LineBreak::kTrimmed : LineBreak::kKept);
+    finish_tag(at_ + (sign != 0 ? 3 : 2), sign, block ? LineBreak::kTrimmed : LineBreak::kKept);
     return true;
   }
 

@@ -49,9 +49,13 @@ Bound::Bound(std::string_view function, Arguments& arguments,
   }
 }
 
-bool Bound::truth(size_t index) const { return has(index) && values_[index]->truthy(); }
+bool Bound::truth(size_t index) const {
+  return has(index) && values_[index]->truthy();
+}
 
-bool Bound::truth_unless_given(size_t index) const { return !has(index) || values_[index]->truthy(); }
+bool Bound::truth_unless_given(size_t index) const {
+  return !has(index) || values_[index]->truthy();
+}
 
 Int Bound::integer(size_t index, Int fallback) const {
   if (!has(index)) return fallback;

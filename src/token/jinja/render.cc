@@ -277,7 +277,8 @@ Int Render::length(const Value& value) {
 }
 
 Value Render::text_like(const Value& like, std::string bytes) {
-  return Value::text(budget_, std::move(bytes), like.is_text() && like.as_text().markup ? Markup::kYes : Markup::kNo);
+  return Value::text(budget_, std::move(bytes),
+                     like.is_text() && like.as_text().markup ? Markup::kYes : Markup::kNo);
 }
 
 void Render::keep(std::shared_ptr<Object> object) {

@@ -41,7 +41,7 @@ enum class Markup : uint8_t { kNo, kYes };
 struct Text {
   Text(std::string text, Markup kind, Budget* budget);
   std::string bytes;
-  bool ascii;   // every byte is a code point
+  bool ascii;  // every byte is a code point
   bool markup;
   Charge charge;
 };
@@ -147,8 +147,7 @@ class Value {
   // A string that belongs to a template, counted by no budget.
   static Value constant(std::string text);
   // Throws when the text is longer than kMaxTextBytes or the budget is used up.
-  static Value text(Budget& budget, std::string bytes,
-                    Markup markup = Markup::kNo);
+  static Value text(Budget& budget, std::string bytes, Markup markup = Markup::kNo);
   // Throws when nested deeper than kMaxValueDepth or the budget is used up.
   static Value sequence(Budget& budget, SequenceKind kind, std::vector<Value> items);
   static Value list(Budget& budget, std::vector<Value> items) {

@@ -1,0 +1,120 @@
+#include "app/options.h"
+
+#include <gtest/gtest.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <fstream>
+
+#include "app/model_names.h"
+#include "app/prompt.h"
+
+namespace inferno::app {
+namespace {
+
+// Parses arguments as a command would.
+EngineOptions parse_engine(std::vector<std::string> arguments) {
+  CLI::App app;
+  EngineOptions options;
+  prepare(app, "test", "");
+  add_engine_options(app, options);
+  std::ranges::reverse(arguments);
+  app.parse(arguments);
+  return options;
+}
+
+TEST(Options, AFlagBeatsTheVariableAndTheVariableBeatsTheFile) {
+  const std::string file = ::testing::TempDir() + "options_test.toml";
+  std::ofstream(file) << "max-num-seqs = 3\nthreads = 5\nmodel = \"from-file\"\n";
+  setenv("INFERNO_THREADS", "6", 1);
+  const EngineOptions options = parse_engine({"--config", file, "--max-model-len", "100"});
+  EXPECT_EQ(options.model, "from-file");
+  EXPECT_EQ(options.max_num_seqs, 3);
+  EXPECT_EQ(options.threads, 6);
+  EXPECT_EQ(options.max_model_len, 100);
+  EXPECT_EQ(parse_engine({"m", "--threads", "7"}).threads, 7);
+  unsetenv("INFERNO_THREADS");
+  std::remove(file.c_str());
+}
+
+TEST(Options, PrefixCachingIsOnUntilItIsTurnedOff) {
+  EXPECT_TRUE(parse_engine({"m"}).prefix_caching);
+  EXPECT_FALSE(parse_engine({"m", "--no-enable-prefix-caching"}).prefix_caching);
+}
+
+TEST(Options, WrongValuesAreRefused) {
+  for (const auto& wrong : std::vector<std::vector<std::string>>{
+           {"m", "--threads", "-1"}, {"m", "--isa", "mmx"}, {"m", "--kv-cache-memory", "lots"},
+           {"m", "--max-num-seqs", "0"}, {"m", "--no-such-flag"}, {}}) {
+    EXPECT_THROW(parse_engine(wrong), CLI::ParseError);
+  }
+}
+
+TEST(Options, VariablesFollowFromFlags) {
+  EXPECT_EQ(variable_of("--max-num-seqs"), "INFERNO_MAX_NUM_SEQS");
+}
+
+TEST(ParseMemory, UnderstandsUnitsAndShares) {
+  constexpr size_t kFree = 1000;
+  EXPECT_EQ(*parse_memory("512MiB", kFree), size_t{512} << 20);
+  EXPECT_EQ(*parse_memory("4 GiB", kFree), size_t{4} << 30);
+  EXPECT_EQ(*parse_memory("2GB", kFree), 2'000'000'000u);
+  EXPECT_EQ(*parse_memory("4096", kFree), 4096u);
+  EXPECT_EQ(*parse_memory("25%", kFree), 250u);
+  EXPECT_EQ(*parse_memory("0.5", kFree), 500u);
+}
+
+TEST(ParseMemory, RefusesWhatIsNoAmount) {
+  for (const char* wrong : {"", "lots", "-1GiB", "0", "101%", "5 parsecs", "nan", "1e300GiB"}) {
+    const auto result = parse_memory(wrong, 1000);
+    ASSERT_FALSE(result) << wrong;
+    EXPECT_NE(result.error().message.find("kv-cache-memory"), std::string::npos);
+  }
+}
+
+TEST(TableOf, KnowsEveryTableOfThisCpu) {
+  EXPECT_EQ((*table_of("plain"))->isa, kernel::Isa::kPlain);
+  EXPECT_EQ(*table_of("auto"), &kernel::best_table());
+  EXPECT_FALSE(table_of("amx"));
+}
+
+TEST(FindModel, FindsPathsAndCachedNamesAndSaysWhereItLooked) {
+  const std::filesystem::path cache = std::filesystem::path(::testing::TempDir()) / "find_model_test";
+  std::filesystem::create_directories(cache / "inferno/models");
+  std::ofstream(cache / "inferno/models/some-model.gguf") << "x";
+  const char* before = std::getenv("XDG_CACHE_HOME");
+  const std::string saved = before != nullptr ? before : "";
+  setenv("XDG_CACHE_HOME", cache.c_str(), 1);
+  EXPECT_EQ(model_cache(), cache / "inferno/models");
+  EXPECT_EQ(*find_model("some-model"), cache / "inferno/models/some-model.gguf");
+  EXPECT_EQ(*find_model(cache.string()), cache);
+  const auto unknown = find_model("other-model");
+  ASSERT_FALSE(unknown);
+  EXPECT_EQ(unknown.error().fault, Fault::kNotFound);
+  EXPECT_NE(unknown.error().message.find("some-model.gguf"), std::string::npos);
+  const auto known = find_model("qwen2.5-coder-1.5b");
+  ASSERT_FALSE(known);
+  EXPECT_NE(known.error().message.find("./dev model qwen2.5-coder-1.5b"), std::string::npos);
+  EXPECT_FALSE(find_model("../some-model"));
+  if (before != nullptr) {
+    setenv("XDG_CACHE_HOME", saved.c_str(), 1);
+  } else {
+    unsetenv("XDG_CACHE_HOME");
+  }
+  std::filesystem::remove_all(cache);
+}
+
+TEST(SamplingOptions, ReachTheRequest) {
+  CLI::App app;
+  SamplingOptions options;
+  add_sampling_options(app, options);
+  std::vector<std::string> arguments = {"9", "--seed", "0.5", "--top-p", "7", "--max-tokens"};
+  app.parse(arguments);
+  const request::SamplingParams sampling = sampling_of(options);
+  EXPECT_EQ(sampling.max_tokens, 7);
+  EXPECT_EQ(sampling.top_p, 0.5f);
+  EXPECT_EQ(sampling.seed, 9u);
+}
+
+}  // namespace
+}  // namespace inferno::app
