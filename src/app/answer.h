@@ -1,4 +1,5 @@
-// One request from a command of the terminal: submits it and hands its events to the calling thread.
+// One request from a command of the terminal: submits it and hands its events to the calling
+// thread.
 #pragma once
 
 #include <condition_variable>
@@ -18,8 +19,8 @@ struct Answer {
   request::RequestStats stats;
 };
 
-// Generates and waits. `on_text` is called on this thread with each new piece of text; when it returns false the
-// request is cancelled and the answer so far is returned.
+// Generates and waits. `on_text` is called on this thread with each new piece of text; when it
+// returns false the request is cancelled and the answer so far is returned.
 Result<Answer> generate(request::Generator& generator, request::Request request,
                         const std::function<bool(const std::string& piece)>& on_text);
 

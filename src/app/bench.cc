@@ -1,10 +1,12 @@
-// inferno bench MODEL: prefill and decode speed of a model on this machine, the engine and the server left out.
+// inferno bench MODEL: prefill and decode speed of a model on this machine, the engine and the
+// server left out.
 //
 //   ppN   N prompt tokens in chunks of --max-num-batched-tokens
 //   tgN   N steps of one token for each of --batch sequences, after --depth positions
 //
-// Beside tokens a second each result says what share of the machine it used: the weights' bytes a second over the
-// memory read rate, or 8-bit operations a second over the peak of this instruction set, both measured in the same run.
+// Beside tokens a second each result says what share of the machine it used: the weights' bytes a
+// second over the memory read rate, or 8-bit operations a second over the peak of this instruction
+// set, both measured in the same run.
 #include <algorithm>
 #include <boost/json.hpp>
 #include <chrono>
@@ -67,11 +69,13 @@ class Bench {
 
   Measurement decode() {
     Measurement result{.test = fmt::format("tg{}", options_.generated_tokens), .tokens_per_s = {}};
-    for (int sequence = 0; sequence < options_.batch; ++sequence) run_prompt(sequence, 0, options_.depth);
+    for (int sequence = 0; sequence < options_.batch; ++sequence)
+      run_prompt(sequence, 0, options_.depth);
     const int rounds = options_.repetitions + 1;
     for (int round = 0; round < rounds; ++round) {
       const auto start = Clock::now();
-      for (int step = 0; step < options_.generated_tokens; ++step) run_decode_step(options_.depth + step);
+      for (int step = 0; step < options_.generated_tokens; ++step)
+        run_decode_step(options_.depth + step);
       const double tokens = static_cast<double>(options_.generated_tokens) * options_.batch;
       if (round > 0) result.tokens_per_s.push_back(tokens / seconds_since(start));
     }
@@ -111,13 +115,15 @@ class Bench {
   }
 
   Result<void> allocate() {
-    const int positions = options_.depth + std::max(options_.prompt_tokens, options_.generated_tokens);
+    const int positions =
+        options_.depth + std::max(options_.prompt_tokens, options_.generated_tokens);
     if (positions > checkpoint_->config().context_length) {
       return fail_field("depth", "{} positions are more than the {} that {} is made for", positions,
                         checkpoint_->config().context_length, checkpoint_->name());
     }
     pages_per_sequence_ = kv::pages_for(positions);
-    const auto type = options_.engine.kv_cache_dtype == "f32" ? kernel::KvType::kF32 : kernel::KvType::kF16;
+    const auto type =
+        options_.engine.kv_cache_dtype == "f32" ? kernel::KvType::kF32 : kernel::KvType::kF16;
     auto store = kv::PageStore::create(model::Decoder::kv_shape(checkpoint_->config(), type),
                                        pages_per_sequence_ * options_.batch);
     if (!store) return std::unexpected(store.error());
@@ -149,7 +155,8 @@ class Bench {
     for (int begin = 0; begin < count; begin += options_.engine.max_num_batched_tokens) {
       const int size = std::min(options_.engine.max_num_batched_tokens, count - begin);
       const model::ForwardPiece piece{
-          .tokens = std::span(tokens_).subspan(static_cast<size_t>(first + begin), static_cast<size_t>(size)),
+          .tokens = std::span(tokens_).subspan(static_cast<size_t>(first + begin),
+                                               static_cast<size_t>(size)),
           .first_position = first + begin,
           .pages = pages_of(sequence)};
       decoder_->forward({&piece, 1});
@@ -198,37 +205,41 @@ class Bench {
   int pages_per_sequence_ = 0;
 };
 
-void print_json(const Bench& bench, const MachinePeak& peak, const std::vector<Measurement>& results) {
+void print_json(const Bench& bench, const MachinePeak& peak,
+                const std::vector<Measurement>& results) {
   boost::json::array list;
   for (const Measurement& result : results) {
     boost::json::array rates;
-    for (const double rate : result.tokens_per_s) rates.emplace_back(rate);
+    for (const double rate : result.tokens_per_s)
+      rates.emplace_back(rate);
     list.push_back({{"test", result.test},
                     {"tokens_per_s", std::move(rates)},
                     {"median", result.median()},
                     {"weights_gb_per_s", result.gb_per_s},
                     {"gop_per_s", result.gop_per_s}});
   }
-  const boost::json::object out{{"model", bench.name()},
-                                {"threads", bench.threads()},
-                                {"isa", kernel::name_of(bench.table().isa)},
-                                {"peak",
-                                 {{"read_gb_per_s", peak.read_gb_per_s},
-                                  {"int8_gop_per_s", peak.int8_gop_per_s}}},
-                                {"results", std::move(list)}};
+  const boost::json::object out{
+      {"model", bench.name()},
+      {"threads", bench.threads()},
+      {"isa", kernel::name_of(bench.table().isa)},
+      {"peak", {{"read_gb_per_s", peak.read_gb_per_s}, {"int8_gop_per_s", peak.int8_gop_per_s}}},
+      {"results", std::move(list)}};
   fmt::print("{}\n", boost::json::serialize(out));
 }
 
-void print_table(const Bench& bench, const MachinePeak& peak, const std::vector<Measurement>& results) {
-  fmt::print("{}, {} threads, {}; memory {:.1f} GB/s, int8 {:.0f} GOP/s\n", bench.name(), bench.threads(),
-             kernel::name_of(bench.table().isa), peak.read_gb_per_s, peak.int8_gop_per_s);
+void print_table(const Bench& bench, const MachinePeak& peak,
+                 const std::vector<Measurement>& results) {
+  fmt::print("{}, {} threads, {}; memory {:.1f} GB/s, int8 {:.0f} GOP/s\n", bench.name(),
+             bench.threads(), kernel::name_of(bench.table().isa), peak.read_gb_per_s,
+             peak.int8_gop_per_s);
   for (const Measurement& result : results) {
     const auto [least, most] = std::ranges::minmax(result.tokens_per_s);
-    fmt::print("{:<8} {:9.2f} tokens/s ({:.2f} to {:.2f})  {:6.1f} GB/s of weights, {:.0f} % of memory;  "
-               "{:7.1f} GOP/s, {:.0f} % of int8\n",
-               result.test, result.median(), least, most, result.gb_per_s,
-               100.0 * result.gb_per_s / peak.read_gb_per_s, result.gop_per_s,
-               100.0 * result.gop_per_s / peak.int8_gop_per_s);
+    fmt::print(
+        "{:<8} {:9.2f} tokens/s ({:.2f} to {:.2f})  {:6.1f} GB/s of weights, {:.0f} % of memory;  "
+        "{:7.1f} GOP/s, {:.0f} % of int8\n",
+        result.test, result.median(), least, most, result.gb_per_s,
+        100.0 * result.gb_per_s / peak.read_gb_per_s, result.gop_per_s,
+        100.0 * result.gop_per_s / peak.int8_gop_per_s);
   }
 }
 
@@ -239,11 +250,21 @@ int run_bench(int argc, char** argv) {
   BenchOptions options;
   prepare(app, "bench", "Measures prefill and decode of a model on this machine.");
   add_engine_options(app, options.engine);
-  app.add_option("--pp", options.prompt_tokens, "prompt tokens to prefill; 0: skip")->check(CLI::Range(0, 1 << 24))->capture_default_str();
-  app.add_option("--tg", options.generated_tokens, "tokens to decode; 0: skip")->check(CLI::Range(0, 1 << 24))->capture_default_str();
-  app.add_option("--depth", options.depth, "positions already in the KV cache")->check(CLI::Range(0, 1 << 24))->capture_default_str();
-  app.add_option("--batch", options.batch, "sequences decoded together")->check(CLI::Range(1, 4096))->capture_default_str();
-  app.add_option("--reps", options.repetitions, "repetitions")->check(CLI::Range(1, 1000))->capture_default_str();
+  app.add_option("--pp", options.prompt_tokens, "prompt tokens to prefill; 0: skip")
+      ->check(CLI::Range(0, 1 << 24))
+      ->capture_default_str();
+  app.add_option("--tg", options.generated_tokens, "tokens to decode; 0: skip")
+      ->check(CLI::Range(0, 1 << 24))
+      ->capture_default_str();
+  app.add_option("--depth", options.depth, "positions already in the KV cache")
+      ->check(CLI::Range(0, 1 << 24))
+      ->capture_default_str();
+  app.add_option("--batch", options.batch, "sequences decoded together")
+      ->check(CLI::Range(1, 4096))
+      ->capture_default_str();
+  app.add_option("--reps", options.repetitions, "repetitions")
+      ->check(CLI::Range(1, 1000))
+      ->capture_default_str();
   app.add_flag("--json", options.prints_json, "as JSON");
   if (const auto code = parse(app, argc, argv)) return *code;
   auto bench = Bench::create(options);

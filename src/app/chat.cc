@@ -1,5 +1,5 @@
-// inferno chat MODEL: a conversation in the terminal, with line editing and history. Ctrl-C stops an answer;
-// Ctrl-D or /exit leaves.
+// inferno chat MODEL: a conversation in the terminal, with line editing and history. Ctrl-C stops
+// an answer; Ctrl-D or /exit leaves.
 #include <editline/readline.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -21,7 +21,9 @@ namespace {
 
 std::atomic<bool> interrupted{false};
 
-void on_interrupt(int) { interrupted.store(true); }
+void on_interrupt(int) {
+  interrupted.store(true);
+}
 
 void catch_interrupts() {
   struct sigaction action{};
@@ -43,7 +45,8 @@ std::string history_file() {
   return trouble ? std::string() : (folder / "history").string();
 }
 
-// The next line of the user; none at the end of input. Without a terminal lines are read as they are.
+// The next line of the user; none at the end of input. Without a terminal lines are read as they
+// are.
 class Lines {
  public:
   Lines() : file_(history_file()), is_terminal_(isatty(STDIN_FILENO) != 0) {
@@ -90,7 +93,8 @@ class Lines {
 };
 
 // Answers the conversation so far; appends what was said, also when it was stopped.
-Result<void> answer_turn(LocalModel& model, const SamplingOptions& sampling, boost::json::array& messages) {
+Result<void> answer_turn(LocalModel& model, const SamplingOptions& sampling,
+                         boost::json::array& messages) {
   auto prompt = chat_prompt(model, messages);
   if (!prompt) return std::unexpected(prompt.error());
   request::Request request;
@@ -98,7 +102,8 @@ Result<void> answer_turn(LocalModel& model, const SamplingOptions& sampling, boo
   request.sampling = sampling_of(sampling);
   const int room = model.engine().max_model_len() - static_cast<int>(request.prompt.size());
   if (room < 1) {
-    return fail(Fault::kTooLong, "the conversation has {} tokens, the limit is {}: /reset starts anew",
+    return fail(Fault::kTooLong,
+                "the conversation has {} tokens, the limit is {}: /reset starts anew",
                 request.prompt.size(), model.engine().max_model_len());
   }
   interrupted.store(false);
@@ -130,14 +135,17 @@ int run_chat(int argc, char** argv) {
   auto model = LocalModel::load(engine, metrics, LocalModel::Progress::kShown);
   if (!model) return report("chat", model.error());
   if ((*model)->chat_template() == nullptr) {
-    return report("chat", Error{Fault::kInvalid, "the model has no chat template; use `inferno run --raw`", {}});
+    return report(
+        "chat",
+        Error{Fault::kInvalid, "the model has no chat template; use `inferno run --raw`", {}});
   }
   catch_interrupts();
   fmt::print("/reset starts anew, /exit leaves\n");
   boost::json::array messages;
   const auto start_anew = [&] {
     messages.clear();
-    if (!system_prompt.empty()) messages.push_back({{"role", "system"}, {"content", system_prompt}});
+    if (!system_prompt.empty())
+      messages.push_back({{"role", "system"}, {"content", system_prompt}});
   };
   start_anew();
   Lines lines;

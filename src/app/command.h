@@ -1,7 +1,7 @@
 // The program's commands: `inferno COMMAND ...`. One file each, wiring only.
 //
-// A command gets its own arguments (argv[0] is its name) and returns the process's exit code: 0 done,
-// 1 something failed (said on stderr), 2 the command line is wrong.
+// A command gets its own arguments (argv[0] is its name) and returns the process's exit code: 0
+// done, 1 something failed (said on stderr), 2 the command line is wrong.
 #pragma once
 
 #include <span>

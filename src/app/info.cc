@@ -76,8 +76,8 @@ void print_plain(const boost::json::object& facts) {
         fmt::print("  {:<24} {}\n", std::string_view(what), bytes_text(bytes.to_number<size_t>()));
       }
     } else {
-      const std::string text = value.is_string() ? std::string(value.get_string())
-                                                 : boost::json::serialize(value);
+      const std::string text =
+          value.is_string() ? std::string(value.get_string()) : boost::json::serialize(value);
       fmt::print("{:<20} {}\n", std::string_view(key), text);
     }
   }
@@ -90,14 +90,16 @@ int run_info(int argc, char** argv) {
   std::string name;
   bool prints_json = false;
   prepare(app, "info", "Architecture, types, sizes and memory of a model, without loading it.");
-  app.add_option("model", name, "a GGUF file, a model folder, or a name from the cache")->required();
+  app.add_option("model", name, "a GGUF file, a model folder, or a name from the cache")
+      ->required();
   app.add_flag("--json", prints_json, "as JSON");
   if (const auto code = parse(app, argc, argv)) return *code;
   auto path = find_model(name);
   if (!path) return report("info", path.error());
   auto checkpoint = model::Checkpoint::open(*path);
   if (!checkpoint) {
-    // A vocabulary alone has things to tell as well; if that cannot be opened either, the first error says more.
+    // A vocabulary alone has things to tell as well; if that cannot be opened either, the first
+    // error says more.
     auto vocabulary_only = model::Checkpoint::open(*path, model::Checkpoint::Need::kVocabulary);
     const bool has_tensors = vocabulary_only && !(*vocabulary_only)->file_tensors().empty();
     if (!vocabulary_only || has_tensors) return report("info", checkpoint.error());

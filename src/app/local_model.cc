@@ -23,7 +23,8 @@ std::string bytes_text(size_t bytes) {
   return fmt::format("{:.1f} MiB", value / 1048576.0);
 }
 
-Result<ModelText> open_text(const std::string& model, model::Checkpoint::Need need, std::string& warning) {
+Result<ModelText> open_text(const std::string& model, model::Checkpoint::Need need,
+                            std::string& warning) {
   auto path = find_model(model);
   if (!path) return std::unexpected(path.error());
   auto checkpoint = model::Checkpoint::open(*path, need);
@@ -52,8 +53,9 @@ Result<ModelText> open_text(const std::string& model, model::Checkpoint::Need ne
   return text;
 }
 
-Result<std::unique_ptr<model::Weights>> load_weights(std::shared_ptr<const model::Checkpoint> checkpoint,
-                                                     ThreadPool& pool, LocalModel::Progress progress) {
+Result<std::unique_ptr<model::Weights>> load_weights(
+    std::shared_ptr<const model::Checkpoint> checkpoint, ThreadPool& pool,
+    LocalModel::Progress progress) {
   const auto start = std::chrono::steady_clock::now();
   const bool is_shown = progress == LocalModel::Progress::kShown;
   const bool redraws = is_shown && isatty(STDERR_FILENO) != 0;
@@ -88,10 +90,12 @@ Result<std::unique_ptr<LocalModel>> LocalModel::load(const EngineOptions& option
   if (!warning.empty()) fmt::print(stderr, "warning: {}\n", warning);
   local->text_ = std::move(*text);
   local->kv_type_ = kv_type_of(options.kv_cache_dtype);
-  local->pool_ = std::make_unique<ThreadPool>(options.threads > 0 ? options.threads : available_cores());
+  local->pool_ =
+      std::make_unique<ThreadPool>(options.threads > 0 ? options.threads : available_cores());
   if (auto done = local->load_weights(progress); !done) return std::unexpected(done.error());
   if (auto done = local->plan_context(options); !done) return std::unexpected(done.error());
-  if (auto done = local->start_engine(options, metrics); !done) return std::unexpected(done.error());
+  if (auto done = local->start_engine(options, metrics); !done)
+    return std::unexpected(done.error());
   return local;
 }
 
@@ -123,9 +127,10 @@ Result<void> LocalModel::plan_context(const EngineOptions& options) {
   }
   const size_t positions = pages * kernel::kPagePositions;
   if (options.max_model_len > 0 && positions < static_cast<size_t>(options.max_model_len)) {
-    return fail_field("kv-cache-memory", "{} hold {} positions, max-model-len {} needs {}",
-                      bytes_text(*memory), positions, options.max_model_len,
-                      bytes_text(static_cast<size_t>(kv::pages_for(options.max_model_len)) * page_bytes));
+    return fail_field(
+        "kv-cache-memory", "{} hold {} positions, max-model-len {} needs {}", bytes_text(*memory),
+        positions, options.max_model_len,
+        bytes_text(static_cast<size_t>(kv::pages_for(options.max_model_len)) * page_bytes));
   }
   if (pages < 1) {
     return fail_field("kv-cache-memory", "{} hold no page: one takes {}", bytes_text(*memory),
@@ -141,8 +146,8 @@ Result<void> LocalModel::start_engine(const EngineOptions& options, MetricRegist
   auto store = kv::PageStore::create(shape, kv_page_count_);
   if (!store) return std::unexpected(store.error());
   store_ = std::move(*store);
-  const int batch_tokens = std::min(options.max_num_batched_tokens,
-                                    std::max(max_model_len_ * options.max_num_seqs, 1));
+  const int batch_tokens =
+      std::min(options.max_num_batched_tokens, std::max(max_model_len_ * options.max_num_seqs, 1));
   auto decoder = model::Decoder::create(
       {.weights = *weights_, .table = *table_, .pool = *pool_, .store = *store_},
       {.batch_tokens = batch_tokens, .logit_rows = std::min(32, batch_tokens)});
@@ -165,10 +170,11 @@ Result<void> LocalModel::start_engine(const EngineOptions& options, MetricRegist
 }
 
 std::string LocalModel::summary() const {
-  return fmt::format("weights {}, KV cache {} for {} positions, activations {}; max-model-len {}; {} threads, {}",
-                     bytes_text(weights_->packed_bytes()), bytes_text(store_->bytes()),
-                     kv_page_count_ * kernel::kPagePositions, bytes_text(decoder_->activation_bytes()),
-                     max_model_len_, pool_->size(), kernel::name_of(table_->isa));
+  return fmt::format(
+      "weights {}, KV cache {} for {} positions, activations {}; max-model-len {}; {} threads, {}",
+      bytes_text(weights_->packed_bytes()), bytes_text(store_->bytes()),
+      kv_page_count_ * kernel::kPagePositions, bytes_text(decoder_->activation_bytes()),
+      max_model_len_, pool_->size(), kernel::name_of(table_->isa));
 }
 
 }  // namespace inferno::app

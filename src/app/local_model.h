@@ -1,4 +1,5 @@
-// A model running in this process: files, tokenizer, template, weights, KV memory, engine, put together.
+// A model running in this process: files, tokenizer, template, weights, KV memory, engine, put
+// together.
 //
 // Threads: made and destroyed by one thread; its parts say themselves what they allow.
 #pragma once
@@ -26,9 +27,10 @@ struct ModelText {
   std::optional<token::ChatTemplate> chat_template;
 };
 
-// Opens the model's tokenizer and, when it has one, its chat template. A template that does not parse is an error
-// only for those who need it: it is left out and `warning` says why.
-Result<ModelText> open_text(const std::string& model, model::Checkpoint::Need need, std::string& warning);
+// Opens the model's tokenizer and, when it has one, its chat template. A template that does not
+// parse is an error only for those who need it: it is left out and `warning` says why.
+Result<ModelText> open_text(const std::string& model, model::Checkpoint::Need need,
+                            std::string& warning);
 
 class LocalModel {
  public:
@@ -70,8 +72,9 @@ class LocalModel {
 };
 
 // The parts of loading that `inferno bench` shares: weights with a progress line on stderr.
-Result<std::unique_ptr<model::Weights>> load_weights(std::shared_ptr<const model::Checkpoint> checkpoint,
-                                                     ThreadPool& pool, LocalModel::Progress progress);
+Result<std::unique_ptr<model::Weights>> load_weights(
+    std::shared_ptr<const model::Checkpoint> checkpoint, ThreadPool& pool,
+    LocalModel::Progress progress);
 
 // "1.04 GiB".
 std::string bytes_text(size_t bytes);

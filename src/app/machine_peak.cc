@@ -38,8 +38,9 @@ MachinePeak measure_peak(const kernel::KernelTable& table, ThreadPool& pool) {
   for (int round = 0; round < kRounds; ++round) {
     const double read_s = seconds([&] {
       pool.parallel_for(pieces, 1, [&](Range range, int) {
-        checksum += table.read_stream(buffer->data() + static_cast<size_t>(range.begin) * kPieceBytes,
-                                      static_cast<size_t>(range.end - range.begin) * kPieceBytes);
+        checksum +=
+            table.read_stream(buffer->data() + static_cast<size_t>(range.begin) * kPieceBytes,
+                              static_cast<size_t>(range.end - range.begin) * kPieceBytes);
       });
     });
     peak.read_gb_per_s = std::max(peak.read_gb_per_s, static_cast<double>(kBytes) / 1e9 / read_s);

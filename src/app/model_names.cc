@@ -48,7 +48,8 @@ Result<std::filesystem::path> find_model(const std::string& model) {
   for (const KnownModel& known : kKnown) {
     if (model == known.name) candidates.push_back(cache / known.file);
   }
-  const bool is_plain_name = !model.empty() && model.find('/') == std::string::npos && model[0] != '.';
+  const bool is_plain_name =
+      !model.empty() && model.find('/') == std::string::npos && model[0] != '.';
   if (is_plain_name) {
     candidates.push_back(cache / model);
     candidates.push_back(cache / (model + ".gguf"));
@@ -61,8 +62,8 @@ Result<std::filesystem::path> find_model(const std::string& model) {
     return fail(Fault::kNotFound, "model {} is not in {}: fetch it with `./dev model {}`", model,
                 cache.string(), model);
   }
-  return fail(Fault::kNotFound, "there is no file, folder or cached model '{}' ({} holds {})", model,
-              cache.string(), list_of_names(cache));
+  return fail(Fault::kNotFound, "there is no file, folder or cached model '{}' ({} holds {})",
+              model, cache.string(), list_of_names(cache));
 }
 
 }  // namespace inferno::app

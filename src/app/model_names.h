@@ -11,8 +11,9 @@ namespace inferno::app {
 // ${XDG_CACHE_HOME:-~/.cache}/inferno/models
 std::filesystem::path model_cache();
 
-// The path of MODEL as commands take it: an existing file or folder, a known short name, or the name of
-// something in the cache folder (with or without .gguf). kNotFound says where it looked and what is there.
+// The path of MODEL as commands take it: an existing file or folder, a known short name, or the
+// name of something in the cache folder (with or without .gguf). kNotFound says where it looked and
+// what is there.
 Result<std::filesystem::path> find_model(const std::string& model);
 
 }  // namespace inferno::app

@@ -33,8 +33,7 @@ constexpr std::array<Unit, 12> kUnits = {{{"B", 1},
 void prepare(CLI::App& app, const char* name, const char* purpose) {
   app.name(fmt::format("inferno {}", name));
   app.description(purpose);
-  app.set_config("--config", "", "TOML file with any of these options")
-      ->envname("INFERNO_CONFIG");
+  app.set_config("--config", "", "TOML file with any of these options")->envname("INFERNO_CONFIG");
   app.get_formatter()->column_width(36);
 }
 
@@ -92,15 +91,18 @@ Result<size_t> parse_memory(const std::string& text, size_t available_bytes) {
   unit.remove_prefix(std::min(unit.find_first_not_of(' '), unit.size()));
   double bytes = -1.0;
   if (trouble == std::errc() && number > 0.0 && std::isfinite(number)) {
-    if (unit == "%" && number <= 100.0) bytes = number / 100.0 * static_cast<double>(available_bytes);
-    if (unit.empty()) bytes = number <= 1.0 ? number * static_cast<double>(available_bytes) : number;
+    if (unit == "%" && number <= 100.0)
+      bytes = number / 100.0 * static_cast<double>(available_bytes);
+    if (unit.empty())
+      bytes = number <= 1.0 ? number * static_cast<double>(available_bytes) : number;
     for (const Unit& known : kUnits) {
       if (unit == known.name) bytes = number * known.bytes;
     }
   }
   if (bytes < 1.0 || bytes > 1e15) {
     return fail_field("kv-cache-memory",
-                      "kv-cache-memory: '{}' is not an amount of memory: write 512MiB, 4GiB, or a share such as 25%",
+                      "kv-cache-memory: '{}' is not an amount of memory: write 512MiB, 4GiB, or a "
+                      "share such as 25%",
                       text);
   }
   return static_cast<size_t>(bytes);

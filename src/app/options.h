@@ -1,6 +1,6 @@
-// Flags that commands share. One definition gives the flag (--max-num-seqs), the key of the TOML file that
-// --config names (max-num-seqs) and the environment variable (INFERNO_MAX_NUM_SEQS); a flag beats the variable,
-// the variable beats the file.
+// Flags that commands share. One definition gives the flag (--max-num-seqs), the key of the TOML
+// file that --config names (max-num-seqs) and the environment variable (INFERNO_MAX_NUM_SEQS); a
+// flag beats the variable, the variable beats the file.
 #pragma once
 
 #include <CLI/CLI.hpp>
@@ -15,14 +15,14 @@ namespace inferno::app {
 
 // What decides how a model runs, for every command that runs one.
 struct EngineOptions {
-  std::string model;            // a GGUF file, a folder, or a name from the cache
-  std::string served_name;      // label of the model in metrics; empty: the model's own name
-  int max_model_len = 0;        // 0: what the model is made for, as far as the KV cache holds it
+  std::string model;        // a GGUF file, a folder, or a name from the cache
+  std::string served_name;  // label of the model in metrics; empty: the model's own name
+  int max_model_len = 0;    // 0: what the model is made for, as far as the KV cache holds it
   int max_num_seqs = 64;
   int max_num_batched_tokens = 512;
   std::string kv_cache_memory = "25%";
   std::string kv_cache_dtype = "f16";
-  int threads = 0;              // 0: one per core
+  int threads = 0;  // 0: one per core
   std::string isa = "auto";
   bool prefix_caching = true;
 };

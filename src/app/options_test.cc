@@ -43,9 +43,12 @@ TEST(Options, PrefixCachingIsOnUntilItIsTurnedOff) {
 }
 
 TEST(Options, WrongValuesAreRefused) {
-  for (const auto& wrong : std::vector<std::vector<std::string>>{
-           {"m", "--threads", "-1"}, {"m", "--isa", "mmx"}, {"m", "--kv-cache-memory", "lots"},
-           {"m", "--max-num-seqs", "0"}, {"m", "--no-such-flag"}, {}}) {
+  for (const auto& wrong : std::vector<std::vector<std::string>>{{"m", "--threads", "-1"},
+                                                                 {"m", "--isa", "mmx"},
+                                                                 {"m", "--kv-cache-memory", "lots"},
+                                                                 {"m", "--max-num-seqs", "0"},
+                                                                 {"m", "--no-such-flag"},
+                                                                 {}}) {
     EXPECT_THROW(parse_engine(wrong), CLI::ParseError);
   }
 }
@@ -79,7 +82,8 @@ TEST(TableOf, KnowsEveryTableOfThisCpu) {
 }
 
 TEST(FindModel, FindsPathsAndCachedNamesAndSaysWhereItLooked) {
-  const std::filesystem::path cache = std::filesystem::path(::testing::TempDir()) / "find_model_test";
+  const std::filesystem::path cache =
+      std::filesystem::path(::testing::TempDir()) / "find_model_test";
   std::filesystem::create_directories(cache / "inferno/models");
   std::ofstream(cache / "inferno/models/some-model.gguf") << "x";
   const char* before = std::getenv("XDG_CACHE_HOME");

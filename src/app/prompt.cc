@@ -11,11 +11,13 @@ void add_sampling_options(CLI::App& app, SamplingOptions& options) {
       ->check(CLI::Range(1e-6, 1.0));
   add_option(app, "--top-k", options.top_k, "most probable tokens to choose from; 0: all")
       ->check(CLI::Range(0, 1 << 30));
-  add_option(app, "--min-p", options.min_p, "least probability, as a share of the most probable token's")
+  add_option(app, "--min-p", options.min_p,
+             "least probability, as a share of the most probable token's")
       ->check(CLI::Range(0.0, 1.0));
   add_option(app, "--max-tokens", options.max_tokens, "longest answer in tokens")
       ->check(CLI::Range(1, 1 << 27));
-  app.add_option("--seed", options.seed, "the same seed gives the same answer")->envname("INFERNO_SEED");
+  app.add_option("--seed", options.seed, "the same seed gives the same answer")
+      ->envname("INFERNO_SEED");
 }
 
 request::SamplingParams sampling_of(const SamplingOptions& options) {

@@ -24,8 +24,8 @@ void add_sampling_options(CLI::App& app, SamplingOptions& options);
 
 request::SamplingParams sampling_of(const SamplingOptions& options);
 
-// The tokens of a conversation, up to where the assistant begins to speak. kInvalid with the template's own words
-// when it refuses the conversation. Requires: the model has a chat template.
+// The tokens of a conversation, up to where the assistant begins to speak. kInvalid with the
+// template's own words when it refuses the conversation. Requires: the model has a chat template.
 Result<std::vector<TokenId>> chat_prompt(const LocalModel& model, boost::json::array messages);
 
 }  // namespace inferno::app

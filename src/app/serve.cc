@@ -1,6 +1,7 @@
 // inferno serve MODEL: loads a model and serves it over HTTP until it is told to stop.
 //
-// SIGTERM or SIGINT: no new requests, running ones get up to --drain-timeout, exit 0. A second signal ends at once.
+// SIGTERM or SIGINT: no new requests, running ones get up to --drain-timeout, exit 0. A second
+// signal ends at once.
 #include <csignal>
 #include <cstdio>
 #include <fstream>
@@ -30,8 +31,10 @@ void add_serve_options(CLI::App& app, ServeOptions& options) {
   add_option(app, "--port-file", options.port_file, "file to write the port to when ready");
   add_option(app, "--served-model-name", options.served_model_names,
              "name in the API; several may be given, answers carry the first");
-  add_option(app, "--api-key", options.api_keys, "key that requests under /v1 must bring; may be repeated");
-  add_option(app, "--drain-timeout", options.drain_timeout_s, "seconds that running requests get at the end")
+  add_option(app, "--api-key", options.api_keys,
+             "key that requests under /v1 must bring; may be repeated");
+  add_option(app, "--drain-timeout", options.drain_timeout_s,
+             "seconds that running requests get at the end")
       ->check(CLI::Range(0.0, 86400.0));
 }
 
@@ -60,7 +63,8 @@ sigset_t stop_signals() {
 
 std::string default_name(const EngineOptions& options) {
   const std::filesystem::path path = options.model;
-  std::string name = path.filename().empty() ? path.parent_path().filename().string() : path.filename().string();
+  std::string name =
+      path.filename().empty() ? path.parent_path().filename().string() : path.filename().string();
   if (name.ends_with(".gguf")) name.resize(name.size() - 5);
   return name.empty() ? options.model : name;
 }
@@ -71,7 +75,8 @@ int serve(ServeOptions& options) {
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
 
   MetricRegistry metrics;
-  if (options.served_model_names.empty()) options.served_model_names.push_back(default_name(options.engine));
+  if (options.served_model_names.empty())
+    options.served_model_names.push_back(default_name(options.engine));
   options.engine.served_name = options.served_model_names.front();
   auto model = LocalModel::load(options.engine, metrics, LocalModel::Progress::kShown);
   if (!model) return report("serve", model.error());
@@ -91,7 +96,8 @@ int serve(ServeOptions& options) {
   auto server = serve::ApiServer::start(std::move(api), {std::move(served)}, metrics);
   if (!server) return report("serve", server.error());
   const uint16_t port = (*server)->port();
-  fmt::print("serving {} on http://{}:{}\n", options.served_model_names.front(), options.host, port);
+  fmt::print("serving {} on http://{}:{}\n", options.served_model_names.front(), options.host,
+             port);
   std::fflush(stdout);
   if (auto written = write_port_file(options.port_file, port); !written) {
     return report("serve", written.error());
@@ -106,7 +112,8 @@ int serve(ServeOptions& options) {
     std::_Exit(130);
   });
   impatience.detach();
-  (*server)->stop(std::chrono::milliseconds(static_cast<int64_t>(options.drain_timeout_s * 1000.0)));
+  (*server)->stop(
+      std::chrono::milliseconds(static_cast<int64_t>(options.drain_timeout_s * 1000.0)));
   if (!options.port_file.empty()) std::remove(options.port_file.c_str());
   return 0;
 }
@@ -116,7 +123,9 @@ int serve(ServeOptions& options) {
 int run_serve(int argc, char** argv) {
   CLI::App app;
   ServeOptions options;
-  prepare(app, "serve", "Serves a model over HTTP: OpenAI's API under /v1, a chat page at /, metrics at /metrics.");
+  prepare(
+      app, "serve",
+      "Serves a model over HTTP: OpenAI's API under /v1, a chat page at /, metrics at /metrics.");
   add_serve_options(app, options);
   if (const auto code = parse(app, argc, argv)) return *code;
   return serve(options);

@@ -47,7 +47,8 @@ Result<std::string> decode_ids(const token::Tokenizer& tokenizer, const std::str
 std::chrono::system_clock::time_point time_of(const std::string& text) {
   std::tm fields{};
   std::istringstream in(text);
-  in >> std::get_time(&fields, text.find('T') != std::string::npos ? "%Y-%m-%dT%H:%M:%S" : "%Y-%m-%d");
+  in >> std::get_time(&fields,
+                      text.find('T') != std::string::npos ? "%Y-%m-%dT%H:%M:%S" : "%Y-%m-%d");
   fields.tm_isdst = -1;
   if (in.fail()) return std::chrono::system_clock::now();
   return std::chrono::system_clock::from_time_t(std::mktime(&fields));
@@ -108,11 +109,14 @@ int run_tokenize(int argc, char** argv) {
   bool decodes = false;
   bool adds_special = false;
   bool parses_special = false;
-  prepare(app, "tokenize", "Reads text on stdin and prints its token ids as a JSON array; or the other way round.");
-  app.add_option("model", model, "a model, or a GGUF file that holds only a vocabulary")->required();
+  prepare(app, "tokenize",
+          "Reads text on stdin and prints its token ids as a JSON array; or the other way round.");
+  app.add_option("model", model, "a model, or a GGUF file that holds only a vocabulary")
+      ->required();
   app.add_flag("--decode", decodes, "read a JSON array of ids and print the text");
   app.add_flag("--add-special", adds_special, "add BOS and EOS as the model's own encoding does");
-  app.add_flag("--parse-special", parses_special, "read control tokens that the text spells, and show them with --decode");
+  app.add_flag("--parse-special", parses_special,
+               "read control tokens that the text spells, and show them with --decode");
   if (const auto code = parse(app, argc, argv)) return *code;
   std::string warning;
   auto text = open_text(model, model::Checkpoint::Need::kVocabulary, warning);
@@ -127,7 +131,8 @@ int run_tokenize(int argc, char** argv) {
   const auto ids = text->tokenizer->encode(
       input, {.add_special = adds_special, .parse_special = parses_special});
   boost::json::array array;
-  for (const TokenId id : ids) array.emplace_back(id);
+  for (const TokenId id : ids)
+    array.emplace_back(id);
   fmt::print("{}\n", boost::json::serialize(array));
   return 0;
 }
@@ -136,7 +141,8 @@ int run_template(int argc, char** argv) {
   CLI::App app;
   std::string source;
   prepare(app, "template",
-          "Reads JSON on stdin (messages, tools, add_generation_prompt, anything else the template uses) and prints "
+          "Reads JSON on stdin (messages, tools, add_generation_prompt, anything else the template "
+          "uses) and prints "
           "the text that the chat template makes of it.");
   app.add_option("template", source, "a template file, or a model that holds one")->required();
   if (const auto code = parse(app, argc, argv)) return *code;

@@ -7,7 +7,8 @@ namespace inferno::app {
 int run_version(int, char**) {
   fmt::print("inferno {}\ncompiler {}\nkernels", INFERNO_VERSION, __VERSION__);
   for (const auto isa : {kernel::Isa::kPlain, kernel::Isa::kAvx2, kernel::Isa::kAvx512}) {
-    fmt::print(" {}{}", kernel::name_of(isa), kernel::table(isa) != nullptr ? "" : " (not on this CPU)");
+    fmt::print(" {}{}", kernel::name_of(isa),
+               kernel::table(isa) != nullptr ? "" : " (not on this CPU)");
   }
   fmt::print("; best: {}\n", kernel::name_of(kernel::best_table().isa));
   return 0;

@@ -8,7 +8,8 @@
 
 namespace inferno {
 
-// An index into the model's vocabulary. A plain integer: token arrays are handed to kernels and files.
+// An index into the model's vocabulary. A plain integer: token arrays are handed to kernels and
+// files.
 using TokenId = int32_t;
 
 template <typename Tag, typename Number>

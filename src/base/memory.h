@@ -1,8 +1,9 @@
 // Large memory, taken once at start: weights, KV pages, activations.
 //
-// Buffers come from mmap, aligned to a huge page and advised to use them (a matrix of a gigabyte has a
-// quarter of a million small pages; walking them costs a few per cent of the memory rate). The kernel hands
-// out zeroed pages on first touch, so a generous pool costs nothing until it is used.
+// Buffers come from mmap, aligned to a huge page and advised to use them (a matrix of a gigabyte
+// has a quarter of a million small pages; walking them costs a few per cent of the memory rate).
+// The kernel hands out zeroed pages on first touch, so a generous pool costs nothing until it is
+// used.
 #pragma once
 
 #include <cstddef>
@@ -23,8 +24,8 @@ class Buffer {
   Buffer(const Buffer&) = delete;
   Buffer& operator=(const Buffer&) = delete;
 
-  // Zeroed memory of at least `bytes`, aligned to 2 MiB where it is that large and to 4096 otherwise.
-  // `owner` names it in the error when the system refuses (Fault::kOverloaded).
+  // Zeroed memory of at least `bytes`, aligned to 2 MiB where it is that large and to 4096
+  // otherwise. `owner` names it in the error when the system refuses (Fault::kOverloaded).
   static Result<Buffer> allocate(size_t bytes, const char* owner);
 
   uint8_t* data() { return data_; }
@@ -41,7 +42,8 @@ class Buffer {
   size_t bytes_ = 0;
 };
 
-// Memory that can be had now without swapping: the lesser of MemAvailable and what the cgroup leaves, in bytes.
+// Memory that can be had now without swapping: the lesser of MemAvailable and what the cgroup
+// leaves, in bytes.
 size_t available_memory_bytes();
 
 // Resident set of this process in bytes, now and at its highest.

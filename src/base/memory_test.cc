@@ -10,8 +10,11 @@ TEST(Buffer, IsZeroedAndAligned) {
     auto buffer = Buffer::allocate(bytes, "test");
     ASSERT_TRUE(buffer) << buffer.error().message;
     EXPECT_GE(buffer->size(), bytes);
-    EXPECT_EQ(reinterpret_cast<uintptr_t>(buffer->data()) % (bytes >= (2u << 20) ? (2u << 20) : 4096), 0u);
-    for (size_t i = 0; i < bytes; i += 997) EXPECT_EQ(buffer->data()[i], 0);
+    EXPECT_EQ(
+        reinterpret_cast<uintptr_t>(buffer->data()) % (bytes >= (2u << 20) ? (2u << 20) : 4096),
+        0u);
+    for (size_t i = 0; i < bytes; i += 997)
+      EXPECT_EQ(buffer->data()[i], 0);
     buffer->data()[bytes - 1] = 7;
   }
 }

@@ -50,8 +50,8 @@ std::unexpected<Error> fail(Fault fault, fmt::format_string<Args...> format, Arg
 template <typename... Args>
 std::unexpected<Error> fail_field(std::string_view param, fmt::format_string<Args...> format,
                                   Args&&... args) {
-  return std::unexpected(Error{Fault::kInvalid, fmt::format(format, std::forward<Args>(args)...),
-                               std::string(param)});
+  return std::unexpected(
+      Error{Fault::kInvalid, fmt::format(format, std::forward<Args>(args)...), std::string(param)});
 }
 
 }  // namespace inferno

@@ -10,12 +10,12 @@
 namespace inferno {
 namespace {
 
-// Pauses before a waiting thread parks: about 100 microseconds, longer than the gaps between the operations of
-// a layer and shorter than what a sleeping neighbour on the same core would notice.
+// Pauses before a waiting thread parks: about 100 microseconds, longer than the gaps between the
+// operations of a layer and shorter than what a sleeping neighbour on the same core would notice.
 constexpr int kSpins = 2000;
 
-// Pieces per thread when the work is large: enough that a thread that lost its core for a moment does not hold
-// up the others, few enough that the shared counter stays cold.
+// Pieces per thread when the work is large: enough that a thread that lost its core for a moment
+// does not hold up the others, few enough that the shared counter stays cold.
 constexpr int kPiecesPerThread = 4;
 
 }  // namespace
@@ -31,7 +31,8 @@ ThreadPool::~ThreadPool() {
   stopping_.store(true, std::memory_order_relaxed);
   generation_.fetch_add(1, std::memory_order_release);
   generation_.notify_all();
-  for (std::thread& thread : threads_) thread.join();
+  for (std::thread& thread : threads_)
+    thread.join();
 }
 
 void ThreadPool::run(const Job& job) {

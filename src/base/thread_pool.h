@@ -2,13 +2,14 @@
 //
 //   pool.parallel_for(panels, 4, [&](Range range, int worker) { ... });
 //
-// The range [0, count) is cut into pieces of at least `grain`; threads take pieces from a shared counter until
-// none is left, and the call returns when all are done. Which thread computes a piece is left to chance, so
-// a piece must only write outputs of its own; then the result never depends on the number of threads.
+// The range [0, count) is cut into pieces of at least `grain`; threads take pieces from a shared
+// counter until none is left, and the call returns when all are done. Which thread computes a piece
+// is left to chance, so a piece must only write outputs of its own; then the result never depends
+// on the number of threads.
 //
-// Threads: parallel_for belongs to one thread (the engine's), which takes part as worker 0. The others spin
-//          for a while after a piece of work, because the next one usually follows within microseconds, and
-//          park on a futex when it does not.
+// Threads: parallel_for belongs to one thread (the engine's), which takes part as worker 0. The
+//          others spin for a while after a piece of work, because the next one usually follows
+//          within microseconds, and park on a futex when it does not.
 // Cost:    about a microsecond a call while the threads spin; no allocation.
 #pragma once
 
@@ -41,9 +42,8 @@ class ThreadPool {
   template <typename Body>
   void parallel_for(int count, int grain, Body&& body) {
     using Plain = std::remove_reference_t<Body>;
-    run(Job{.call = [](void* context, Range range, int worker) {
-              (*static_cast<Plain*>(context))(range, worker);
-            },
+    run(Job{.call = [](void* context, Range range,
+                       int worker) { (*static_cast<Plain*>(context))(range, worker); },
             .context = const_cast<void*>(static_cast<const void*>(&body)),
             .count = count,
             .grain = grain});

@@ -17,9 +17,11 @@ TEST(ThreadPool, CoversEveryIndexOnce) {
         pool.parallel_for(count, grain, [&](Range range, int worker) {
           EXPECT_GE(worker, 0);
           EXPECT_LT(worker, threads);
-          for (int i = range.begin; i < range.end; ++i) ++visits[static_cast<size_t>(i)];
+          for (int i = range.begin; i < range.end; ++i)
+            ++visits[static_cast<size_t>(i)];
         });
-        for (int visited : visits) EXPECT_EQ(visited, 1);
+        for (int visited : visits)
+          EXPECT_EQ(visited, 1);
       }
     }
   }
@@ -40,7 +42,9 @@ TEST(ThreadPool, WorksAgainAfterItsThreadsParked) {
   }
 }
 
-TEST(ThreadPool, AvailableCoresIsPositive) { EXPECT_GE(available_cores(), 1); }
+TEST(ThreadPool, AvailableCoresIsPositive) {
+  EXPECT_GE(available_cores(), 1);
+}
 
 }  // namespace
 }  // namespace inferno

@@ -1,4 +1,5 @@
-// One request inside the engine: its sequence, how its tokens are chosen, its text so far, who is told.
+// One request inside the engine: its sequence, how its tokens are chosen, its text so far, who is
+// told.
 //
 // Threads: belongs to the engine thread.
 #pragma once
@@ -33,8 +34,9 @@ struct ActiveRequest {
   schedule::Sequence sequence;
   AnswerText text;
   std::optional<sample::SamplingState> sampling;
-  std::vector<request::TokenOutput> prompt_outputs;  // as far as scored; only when prompt_logprobs was set
-  request::TokenOutput next;                         // chosen in this step
+  std::vector<request::TokenOutput>
+      prompt_outputs;         // as far as scored; only when prompt_logprobs was set
+  request::TokenOutput next;  // chosen in this step
   std::optional<Clock::time_point> first_scheduled;
   std::optional<Clock::time_point> first_token;
 };

@@ -17,7 +17,8 @@ size_t partial_match(std::string_view text, std::string_view stop) {
 
 AnswerText::AnswerText(const token::Tokenizer& tokenizer, const request::SamplingParams& sampling)
     : sampling_(sampling),
-      detokenizer_(tokenizer, {.skip_special = sampling.skip_special_tokens, .starts_text = false}) {}
+      detokenizer_(tokenizer,
+                   {.skip_special = sampling.skip_special_tokens, .starts_text = false}) {}
 
 AnswerText::Step AnswerText::push(TokenId token, PushOptions options) {
   Step step;

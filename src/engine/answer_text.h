@@ -1,11 +1,12 @@
 // The text of an answer as it grows: tokens to characters, ended by stop strings.
 //
-// Text that could be the beginning of a stop string is held back until it cannot be one any more, so that what
-// was sent never has to be taken back.
+// Text that could be the beginning of a stop string is held back until it cannot be one any more,
+// so that what was sent never has to be taken back.
 //
 //   stop = ["END"]   push("the E") -> "the "   push("ND") -> stopped by "END"
 //
-// Invariant: the concatenation of what push() and finish() return is the answer, whatever pieces it came in.
+// Invariant: the concatenation of what push() and finish() return is the answer, whatever pieces it
+//            came in.
 // Threads:   belongs to the engine thread.
 #pragma once
 
@@ -29,7 +30,8 @@ class AnswerText {
   // Both outlive this object.
   AnswerText(const token::Tokenizer& tokenizer, const request::SamplingParams& sampling);
 
-  // Adds a token. With `may_stop` off (min_tokens is not reached) stop strings that end in this token do not count.
+  // Adds a token. With `may_stop` off (min_tokens is not reached) stop strings that end in this
+  // token do not count.
   struct PushOptions {
     bool may_stop = true;
   };

@@ -25,7 +25,8 @@ std::vector<std::string> feed(const std::string& letters, const request::Samplin
 
 std::string join(const std::vector<std::string>& pieces) {
   std::string out;
-  for (const std::string& piece : pieces) out += piece;
+  for (const std::string& piece : pieces)
+    out += piece;
   return out;
 }
 
@@ -46,13 +47,16 @@ TEST(AnswerText, AgreesWithASearchInTheWholeText) {
     request::SamplingParams sampling;
     for (uint64_t i = random() % 3 + 1; i > 0; --i) {
       std::string stop;
-      for (uint64_t k = random() % 3 + 1; k > 0; --k) stop += static_cast<char>('a' + random() % 2);
+      for (uint64_t k = random() % 3 + 1; k > 0; --k)
+        stop += static_cast<char>('a' + random() % 2);
       sampling.stop.push_back(stop);
     }
     sampling.include_stop_str_in_output = random() % 2 == 0;
     std::string letters;
-    for (uint64_t k = random() % 12; k > 0; --k) letters += static_cast<char>('a' + random() % 3);
-    // The stop string that is complete first wins; of those complete at once, the one that begins first.
+    for (uint64_t k = random() % 12; k > 0; --k)
+      letters += static_cast<char>('a' + random() % 3);
+    // The stop string that is complete first wins; of those complete at once, the one that begins
+    // first.
     std::string expected = letters;
     for (size_t end = 1; end <= letters.size() && expected == letters; ++end) {
       size_t begin = std::string::npos;

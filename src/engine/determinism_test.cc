@@ -1,9 +1,10 @@
-// The promise of the project, tried on real arithmetic: a request's tokens and logprobs are the same bytes alone and
-// in a crowd, however its prompt is cut, on one thread and two, with and without the prefix cache, under
-// preemption, and, for quantized weights, on every instruction set this CPU has.
+// The promise of the project, tried on real arithmetic: a request's tokens and logprobs are the
+// same bytes alone and in a crowd, however its prompt is cut, on one thread and two, with and
+// without the prefix cache, under preemption, and, for quantized weights, on every instruction set
+// this CPU has.
 //
-// INFERNO_TEST_ALL_MODELS=1 adds the large models of the cache and asks every question of all 32 requests
-// (minutes; tests/accept/determinism.sh).
+// INFERNO_TEST_ALL_MODELS=1 adds the large models of the cache and asks every question of all 32
+// requests (minutes; tests/accept/determinism.sh).
 #include <gtest/gtest.h>
 
 #include <condition_variable>
@@ -22,7 +23,9 @@ namespace fs = std::filesystem;
 constexpr int kRequests = 32;
 constexpr int kMaxModelLen = 256;
 
-bool tries_everything() { return std::getenv("INFERNO_TEST_ALL_MODELS") != nullptr; }
+bool tries_everything() {
+  return std::getenv("INFERNO_TEST_ALL_MODELS") != nullptr;
+}
 
 fs::path model_cache() {
   const char* cache = std::getenv("XDG_CACHE_HOME");
@@ -38,7 +41,8 @@ class Transcript final : public request::EventSink {
     const std::lock_guard lock(mutex_);
     for (const request::TokenOutput& token : event.tokens) {
       spelled_ += fmt::format("{} {:a} {}", token.token, token.logprob, token.rank);
-      for (const auto& top : token.top) spelled_ += fmt::format(" {}:{:a}", top.token, top.logprob);
+      for (const auto& top : token.top)
+        spelled_ += fmt::format(" {}:{:a}", top.token, top.logprob);
       spelled_ += "\n";
     }
     spelled_ += event.text;
@@ -110,7 +114,8 @@ class Bench {
       EXPECT_TRUE(engine.submit(std::move(request), running.back()));
       if (one_at_a_time) running.back()->wait();
     }
-    for (const auto& transcript : running) spelled.push_back(transcript->wait());
+    for (const auto& transcript : running)
+      spelled.push_back(transcript->wait());
     return spelled;
   }
 
@@ -147,7 +152,9 @@ struct Subject {
   bool is_slow_step = false;  // single-token steps are tried on fewer requests
 };
 
-std::ostream& operator<<(std::ostream& out, const Subject& subject) { return out << subject.name; }
+std::ostream& operator<<(std::ostream& out, const Subject& subject) {
+  return out << subject.name;
+}
 
 class Determinism : public ::testing::TestWithParam<Subject> {};
 
@@ -178,12 +185,15 @@ TEST_P(Determinism, SameBytesHoweverARequestIsServed) {
   for (const Variation& how : variations) {
     SCOPED_TRACE(how.name);
     const std::vector<std::string> answers = (how.threads == 1 ? one : two).run(how);
-    for (size_t i = 0; i < answers.size(); ++i) ASSERT_EQ(answers[i], alone[i]) << "request " << i;
+    for (size_t i = 0; i < answers.size(); ++i)
+      ASSERT_EQ(answers[i], alone[i]) << "request " << i;
   }
   EXPECT_NE(alone[0], alone[1]);
 }
 
-fs::path conformance(const char* path) { return fs::path(INFERNO_SOURCE_DIR) / "../shared/models" / path; }
+fs::path conformance(const char* path) {
+  return fs::path(INFERNO_SOURCE_DIR) / "../shared/models" / path;
+}
 
 INSTANTIATE_TEST_SUITE_P(
     Models, Determinism,
@@ -196,7 +206,8 @@ INSTANTIATE_TEST_SUITE_P(
         Subject{"llama_q5_0", conformance("llama-quantized/model-Q5_0.gguf")},
         Subject{"smollm2", model_cache() / "SmolLM2-135M-Instruct.Q4_1.gguf", false, true},
         Subject{"gemma3_270m", model_cache() / "gemma-3-270m-q4_k_m.gguf", true, true},
-        Subject{"qwen_1_5b", model_cache() / "qwen2.5-coder-1.5b-instruct-q4_k_m.gguf", true, true}),
+        Subject{"qwen_1_5b", model_cache() / "qwen2.5-coder-1.5b-instruct-q4_k_m.gguf", true,
+                true}),
     [](const auto& param) { return std::string(param.param.name); });
 
 }  // namespace

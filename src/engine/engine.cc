@@ -14,7 +14,9 @@ double seconds_between(Clock::time_point from, Clock::time_point to) {
   return std::chrono::duration<double>(to - from).count();
 }
 
-size_t as_size(int value) { return static_cast<size_t>(value); }
+size_t as_size(int value) {
+  return static_cast<size_t>(value);
+}
 
 }  // namespace
 
@@ -45,7 +47,8 @@ Engine::~Engine() {
 
 Result<void> Engine::submit(request::Request request, std::shared_ptr<request::EventSink> sink) {
   const auto prompt_tokens = static_cast<int>(request.prompt.size());
-  if (request.prompt.empty()) return fail_field("prompt", "prompt is empty, at least 1 token is needed");
+  if (request.prompt.empty())
+    return fail_field("prompt", "prompt is empty, at least 1 token is needed");
   if (prompt_tokens + 1 > config_.max_model_len) {
     return fail(Fault::kTooLong, "prompt has {} tokens; with an answer of 1 token the limit is {}",
                 prompt_tokens, config_.max_model_len);
@@ -84,10 +87,12 @@ void Engine::run() {
     if (!scheduler_.idle()) step();
     publish_gauges();
   }
-  while (!active_.empty()) cancel_request(active_.begin()->first);
+  while (!active_.empty())
+    cancel_request(active_.begin()->first);
 }
 
-// Handles what was submitted and cancelled; sleeps while there is nothing to do. False when it is time to stop.
+// Handles what was submitted and cancelled; sleeps while there is nothing to do. False when it is
+// time to stop.
 bool Engine::take_commands() {
   {
     std::unique_lock lock(mutex_);
@@ -245,7 +250,8 @@ void Engine::emit_chunk(const schedule::ScheduledChunk& chunk) {
   }
 }
 
-// Appends the chosen token to the sequence and the text, and says in `event` whether the answer ends with it.
+// Appends the chosen token to the sequence and the text, and says in `event` whether the answer
+// ends with it.
 void Engine::accept_token(ActiveRequest& active, request::TokenEvent& event) {
   const request::SamplingParams& sampling = active.request.sampling;
   const TokenId token = active.next.token;
@@ -254,13 +260,15 @@ void Engine::accept_token(ActiveRequest& active, request::TokenEvent& event) {
   const int generated = active.generated_count();
   const bool may_stop = generated >= sampling.min_tokens;
   const bool ends = !sampling.ignore_eos && parts_.tokenizer.is_end_of_generation(token);
-  const bool stops = std::ranges::find(sampling.stop_token_ids, token) != sampling.stop_token_ids.end();
+  const bool stops =
+      std::ranges::find(sampling.stop_token_ids, token) != sampling.stop_token_ids.end();
   if (may_stop && (ends || stops)) {
     event.finish = request::FinishReason::kStop;
     if (stops) event.stop_token = token;
     event.text = active.text.finish();
     if (sampling.include_stop_str_in_output) {
-      event.text += parts_.tokenizer.piece_bytes(token, {.skip_special = sampling.skip_special_tokens});
+      event.text +=
+          parts_.tokenizer.piece_bytes(token, {.skip_special = sampling.skip_special_tokens});
     }
   } else {
     AnswerText::Step step = active.text.push(token, {.may_stop = may_stop});

@@ -1,12 +1,14 @@
-// The engine: one thread that owns every sequence, page and batch, and turns requests into tokens, step by step.
+// The engine: one thread that owns every sequence, page and batch, and turns requests into tokens,
+// step by step.
 //
 //   submit, cancel (any thread) --commands--> engine thread:
 //     take commands -> schedule -> forward -> logits -> sample -> emit -> again
 //
-// When nothing is to be done the thread sleeps on the command queue. A cancelled request is gone before the next
-// step. Events are called on the engine thread.
+// When nothing is to be done the thread sleeps on the command queue. A cancelled request is gone
+// before the next step. Events are called on the engine thread.
 //
-// Threads: submit(), cancel(), next_id(), stats(), healthy() from any thread; the rest is the engine thread's.
+// Threads: submit(), cancel(), next_id(), stats(), healthy() from any thread; the rest is the
+//          engine thread's.
 // Cost:    besides the forward pass, a step costs microseconds a sequence.
 #pragma once
 
@@ -37,9 +39,9 @@ struct ActiveRequest;
 
 struct EngineConfig {
   schedule::SchedulerConfig scheduler;
-  int max_model_len = 0;      // prompt plus answer, in tokens; at most what the pool holds
+  int max_model_len = 0;  // prompt plus answer, in tokens; at most what the pool holds
   int kv_page_count = 0;
-  int max_queued = 4096;      // requests taken but not finished; more are refused as overloaded
+  int max_queued = 4096;  // requests taken but not finished; more are refused as overloaded
 };
 
 class Engine final : public request::Generator {
@@ -81,7 +83,8 @@ class Engine final : public request::Generator {
   struct LogitRow {
     int row = 0;
     int chunk = 0;
-    int prompt_index = -1;  // >= 0: scores prompt token prompt_index; else it chooses the next token
+    int prompt_index =
+        -1;  // >= 0: scores prompt token prompt_index; else it chooses the next token
   };
 
   void run();

@@ -17,7 +17,8 @@ class Collector final : public request::EventSink {
   void on_event(request::TokenEvent event) override {
     const std::lock_guard lock(mutex_);
     text += event.text;
-    for (auto& token : event.tokens) tokens.push_back(std::move(token));
+    for (auto& token : event.tokens)
+      tokens.push_back(std::move(token));
     if (!event.prompt_tokens.empty()) prompt_tokens = std::move(event.prompt_tokens);
     if (event.finish) {
       EXPECT_FALSE(last) << "events after the last one";
@@ -79,7 +80,8 @@ struct Rig {
   }
 
   double gauge(const char* state) {
-    return registry.gauge({"inferno:kv_pages", "", {{"model_name", "fake"}, {"state", state}}}).value();
+    return registry.gauge({"inferno:kv_pages", "", {{"model_name", "fake"}, {"state", state}}})
+        .value();
   }
 
   std::unique_ptr<token::Tokenizer> tokenizer;
@@ -115,12 +117,15 @@ std::string spell(const Collector& answer) {
   std::string out = answer.text + "|" + std::string(name_of(*answer.last->finish)) + "|";
   const auto add = [&](const request::TokenOutput& token) {
     out += fmt::format("{} {:a} {} [", token.token, token.logprob, token.rank);
-    for (const auto& top : token.top) out += fmt::format("{}:{:a} ", top.token, top.logprob);
+    for (const auto& top : token.top)
+      out += fmt::format("{}:{:a} ", top.token, top.logprob);
     out += "]" + token.text;
   };
-  for (const auto& token : answer.tokens) add(token);
+  for (const auto& token : answer.tokens)
+    add(token);
   out += "||";
-  for (const auto& token : answer.prompt_tokens) add(token);
+  for (const auto& token : answer.prompt_tokens)
+    add(token);
   return out;
 }
 
@@ -129,7 +134,8 @@ TEST(Engine, SameAnswerAloneInACrowdInChunksWithoutCacheAndUnderPreemption) {
   std::vector<std::string> alone;
   {
     Rig rig;
-    for (uint64_t seed = 1; seed <= kRequests; ++seed) alone.push_back(spell(*rig.finish(request_of(seed))));
+    for (uint64_t seed = 1; seed <= kRequests; ++seed)
+      alone.push_back(spell(*rig.finish(request_of(seed))));
   }
   std::vector<RigOptions> setups;
   for (const int budget : {1, 7, 64, 512}) {
@@ -145,11 +151,13 @@ TEST(Engine, SameAnswerAloneInACrowdInChunksWithoutCacheAndUnderPreemption) {
     }
   }
   for (const RigOptions& setup : setups) {
-    SCOPED_TRACE(fmt::format("budget {}, caching {}, pages {}", setup.config.scheduler.max_num_batched_tokens,
+    SCOPED_TRACE(fmt::format("budget {}, caching {}, pages {}",
+                             setup.config.scheduler.max_num_batched_tokens,
                              setup.config.scheduler.prefix_caching, setup.config.kv_page_count));
     Rig rig(setup);
     std::vector<std::shared_ptr<Collector>> sinks;
-    for (uint64_t seed = 1; seed <= kRequests; ++seed) sinks.push_back(rig.submit(request_of(seed)));
+    for (uint64_t seed = 1; seed <= kRequests; ++seed)
+      sinks.push_back(rig.submit(request_of(seed)));
     for (uint64_t seed = 1; seed <= kRequests; ++seed) {
       ASSERT_TRUE(sinks[seed - 1]->wait());
       EXPECT_EQ(spell(*sinks[seed - 1]), alone[seed - 1]) << "request " << seed;
@@ -259,7 +267,8 @@ TEST(Engine, RefusesMoreThanItsQueueHolds) {
     }
   }
   EXPECT_GT(refused, 0);
-  for (const auto& sink : sinks) EXPECT_TRUE(sink->wait());
+  for (const auto& sink : sinks)
+    EXPECT_TRUE(sink->wait());
 }
 
 TEST(Engine, CancelEndsARequestAndFreesItsPages) {
@@ -288,9 +297,11 @@ TEST(Engine, DestructionCancelsWhatRuns) {
   request.sampling.ignore_eos = true;
   request.sampling.max_tokens = 200;
   std::vector<std::shared_ptr<Collector>> sinks;
-  for (int i = 0; i < 20; ++i) sinks.push_back(rig->submit(request));
+  for (int i = 0; i < 20; ++i)
+    sinks.push_back(rig->submit(request));
   rig->engine.reset();
-  for (const auto& sink : sinks) EXPECT_TRUE(sink->last);
+  for (const auto& sink : sinks)
+    EXPECT_TRUE(sink->last);
 }
 
 }  // namespace

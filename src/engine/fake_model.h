@@ -1,8 +1,8 @@
 // For tests: a model that computes nothing but remembers everything, and a vocabulary of letters.
 //
-// Its "KV" of a position is the token there, kept by page, so that a wrong page table, a page overwritten too early or
-// a prefix shared in error changes what it says next: logits are a hash of all tokens from the first on, read
-// through the pages.
+// Its "KV" of a position is the token there, kept by page, so that a wrong page table, a page
+// overwritten too early or a prefix shared in error changes what it says next: logits are a hash of
+// all tokens from the first on, read through the pages.
 #pragma once
 
 #include <cstdint>

@@ -16,7 +16,8 @@ TEST(Peak, StreamReadsEveryByte) {
     for (const size_t at : {size_t{0}, size_t{255}, size_t{2048}, bytes.size() - 1}) {
       std::vector<uint8_t> marked = bytes;
       marked[at] = 1;
-      EXPECT_NE(kernels->read_stream(marked.data(), marked.size()), 0u) << name_of(isa) << " " << at;
+      EXPECT_NE(kernels->read_stream(marked.data(), marked.size()), 0u)
+          << name_of(isa) << " " << at;
     }
   }
 }

@@ -7,7 +7,8 @@ namespace inferno::kv {
 BlockPool::BlockPool(int capacity) : pages_(static_cast<size_t>(capacity)), index_(capacity) {
   CHECK(capacity >= 1, "a pool of {} pages", capacity);
   free_.reserve(pages_.size());
-  for (uint32_t page = static_cast<uint32_t>(capacity); page > 0; --page) free_.push_back({page - 1});
+  for (uint32_t page = static_cast<uint32_t>(capacity); page > 0; --page)
+    free_.push_back({page - 1});
 }
 
 std::optional<PageId> BlockPool::acquire() {

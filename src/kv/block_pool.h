@@ -1,7 +1,7 @@
 // The pages of one worker's KV cache: which are free, which are in use, which can be found again.
 //
-// The pool hands out page numbers; it never touches the bytes (kv/page_store.h does). A page is always in
-// exactly one state:
+// The pool hands out page numbers; it never touches the bytes (kv/page_store.h does). A page is
+// always in exactly one state:
 //
 //   FREE            --acquire------->  IN USE
 //   IN USE          --publish------->  IN USE, named    full, and findable by its content
@@ -10,8 +10,8 @@
 //   IDLE            --adopt--------->  IN USE, named    the prefix-cache hit
 //   IDLE            --acquire------->  IN USE           evicted: longest idle first, name forgotten
 //
-// A sequence releases its pages tail first, so of one sequence the tail is evicted before the prefix that others
-// may share.
+// A sequence releases its pages tail first, so of one sequence the tail is evicted before the
+// prefix that others may share.
 //
 // Invariant: free_count() + idle_count() + in_use_count() == capacity().
 // Threads:   belongs to the engine thread; nobody else calls it, so it has no locks.
@@ -36,8 +36,8 @@ class BlockPool {
   // A page of undefined content with one reference, or none when every page is in use.
   std::optional<PageId> acquire();
 
-  // Names a full page by its content, so that find() returns it. When another page has that name already, this
-  // one stays unnamed. Requires: `page` is in use and unnamed.
+  // Names a full page by its content, so that find() returns it. When another page has that name
+  // already, this one stays unnamed. Requires: `page` is in use and unnamed.
   void publish(PageId page, const token::BlockHash& hash);
 
   // The page that holds a block, in use or idle.

@@ -9,12 +9,15 @@
 namespace inferno::kv {
 namespace {
 
-token::BlockHash hash_of(uint64_t content) { return {.high = content * 31, .low = content * 0x9E3779B97F4A7C15ULL}; }
+token::BlockHash hash_of(uint64_t content) {
+  return {.high = content * 31, .low = content * 0x9E3779B97F4A7C15ULL};
+}
 
 TEST(BlockPool, HandsOutEveryPageOnceAndThenNone) {
   BlockPool pool(3);
   std::map<uint32_t, int> seen;
-  for (int i = 0; i < 3; ++i) ++seen[pool.acquire()->value];
+  for (int i = 0; i < 3; ++i)
+    ++seen[pool.acquire()->value];
   EXPECT_EQ(seen.size(), 3u);
   EXPECT_FALSE(pool.acquire());
   EXPECT_EQ(pool.in_use_count(), 3);
@@ -45,8 +48,10 @@ TEST(BlockPool, NamedPageStaysFindableUntilEvicted) {
 
 TEST(BlockPool, EvictsLongestIdleFirst) {
   BlockPool pool(3);
-  for (uint64_t content = 1; content <= 3; ++content) pool.publish(*pool.acquire(), hash_of(content));
-  for (uint64_t content : {2, 3, 1}) pool.release(*pool.find(hash_of(content)));
+  for (uint64_t content = 1; content <= 3; ++content)
+    pool.publish(*pool.acquire(), hash_of(content));
+  for (uint64_t content : {2, 3, 1})
+    pool.release(*pool.find(hash_of(content)));
   pool.acquire();
   EXPECT_FALSE(pool.find(hash_of(2)));
   EXPECT_TRUE(pool.find(hash_of(3)));
@@ -77,7 +82,8 @@ struct NaivePool {
 
   int free_count() const {
     int count = 0;
-    for (const auto& [id, page] : pages) count += page.references == 0 && !page.name;
+    for (const auto& [id, page] : pages)
+      count += page.references == 0 && !page.name;
     return count;
   }
   std::optional<uint32_t> holder(uint64_t name) const {
@@ -99,7 +105,8 @@ TEST(BlockPool, AgreesWithANaiveModelUnderRandomOperations) {
     const int capacity = 1 + static_cast<int>(random() % 24);
     BlockPool pool(capacity);
     NaivePool naive;
-    for (uint32_t i = 0; i < static_cast<uint32_t>(capacity); ++i) naive.pages[i] = {};
+    for (uint32_t i = 0; i < static_cast<uint32_t>(capacity); ++i)
+      naive.pages[i] = {};
     std::vector<uint32_t> held;  // one entry a reference
     for (int step = 0; step < 5000; ++step) {
       const uint64_t content = random() % 40;

@@ -21,8 +21,8 @@ int BlockTable::adopt_prefix(BlockPool& pool, std::span<const TokenId> tokens, i
   int adopted = 0;
   for (int begin = computed; begin + kPageTokens < static_cast<int>(tokens.size());
        begin += kPageTokens) {
-    const token::BlockHash hash =
-        token::child_hash(hash_before(page_count()), tokens.subspan(static_cast<size_t>(begin), kPageTokens));
+    const token::BlockHash hash = token::child_hash(
+        hash_before(page_count()), tokens.subspan(static_cast<size_t>(begin), kPageTokens));
     const std::optional<PageId> page = pool.find(hash);
     if (!page) break;
     pool.adopt(*page);
@@ -43,7 +43,8 @@ bool BlockTable::grow(BlockPool& pool, int tokens) {
 }
 
 void BlockTable::publish_full(BlockPool& pool, std::span<const TokenId> tokens, int computed) {
-  for (int block = static_cast<int>(hashes_.size()); (block + 1) * kPageTokens <= computed; ++block) {
+  for (int block = static_cast<int>(hashes_.size()); (block + 1) * kPageTokens <= computed;
+       ++block) {
     const token::BlockHash hash = token::child_hash(
         hash_before(block), tokens.subspan(static_cast<size_t>(block) * kPageTokens, kPageTokens));
     pool.publish({pages_[static_cast<size_t>(block)]}, hash);

@@ -13,10 +13,13 @@ std::vector<TokenId> tokens_upto(int count) {
   return tokens;
 }
 
-token::BlockHash root(const char* salt = "") { return token::root_hash({.salt = salt, .adapter = {}}); }
+token::BlockHash root(const char* salt = "") {
+  return token::root_hash({.salt = salt, .adapter = {}});
+}
 
 // A table whose sequence was computed up to `count` tokens and then released.
-void compute_and_release(BlockPool& pool, const std::vector<TokenId>& tokens, token::BlockHash from) {
+void compute_and_release(BlockPool& pool, const std::vector<TokenId>& tokens,
+                         token::BlockHash from) {
   BlockTable table(from, 1000);
   ASSERT_TRUE(table.grow(pool, static_cast<int>(tokens.size())));
   table.publish_full(pool, tokens, static_cast<int>(tokens.size()));

@@ -1,12 +1,14 @@
-// The bytes of the KV cache: for every layer, page and key/value head, the keys and values of 16 positions.
+// The bytes of the KV cache: for every layer, page and key/value head, the keys and values of 16
+// positions.
 //
 //   layer 0: page 0: head 0: keys [E, 16], values [16, E]; head 1: ...   page 1: ...   ...
 //   layer 1: ...
 //
-// Keys are stored transposed, so that 16 positions fill one vector register (kernel/types.h, AttentionInput).
-// A page of one layer is contiguous: that is what moves between tiers and workers.
+// Keys are stored transposed, so that 16 positions fill one vector register (kernel/types.h,
+// AttentionInput). A page of one layer is contiguous: that is what moves between tiers and workers.
 //
-// Threads: written and read by the compute threads of a step, each its own part; sized once at start.
+// Threads: written and read by the compute threads of a step, each its own part; sized once at
+//          start.
 #pragma once
 
 #include <cstdint>

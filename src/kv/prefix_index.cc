@@ -14,7 +14,8 @@ PrefixIndex::PrefixIndex(int capacity)
 // The slot that holds `hash`, or the empty slot where it would go.
 size_t PrefixIndex::slot_of(const token::BlockHash& hash) const {
   size_t slot = home(hash);
-  while (slots_[slot].page && !(slots_[slot].hash == hash)) slot = (slot + 1) & mask_;
+  while (slots_[slot].page && !(slots_[slot].hash == hash))
+    slot = (slot + 1) & mask_;
   return slot;
 }
 

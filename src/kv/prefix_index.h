@@ -1,8 +1,8 @@
-// Which page holds the block of a given content hash. A hash table of fixed size: pages come and go at every
-// step, so it must not allocate.
+// Which page holds the block of a given content hash. A hash table of fixed size: pages come and go
+// at every step, so it must not allocate.
 //
-// Open addressing with linear probing; removal shifts the followers back instead of leaving tombstones, so that
-// the table stays as fast after a day as at start. At most half full.
+// Open addressing with linear probing; removal shifts the followers back instead of leaving
+// tombstones, so that the table stays as fast after a day as at start. At most half full.
 //
 // Threads: belongs to the engine thread. Cost: O(1) expected per call.
 #pragma once

@@ -14,7 +14,8 @@ TEST(PrefixIndex, AgreesWithAMapWhenHashesCollide) {
   std::map<token::BlockHash, PageId> naive;
   for (int step = 0; step < 200000; ++step) {
     // Few distinct low halves: long probe chains, and removal in the middle of them.
-    const token::BlockHash hash{.high = random() % 50, .low = (random() % 4) * 1000003 + (random() % 3)};
+    const token::BlockHash hash{.high = random() % 50,
+                                .low = (random() % 4) * 1000003 + (random() % 3)};
     const auto known = naive.find(hash);
     const auto found = index.find(hash);
     ASSERT_EQ(found.has_value(), known != naive.end());
@@ -29,7 +30,8 @@ TEST(PrefixIndex, AgreesWithAMapWhenHashesCollide) {
     }
     ASSERT_EQ(index.size(), static_cast<int>(naive.size()));
   }
-  for (const auto& [hash, page] : naive) EXPECT_EQ(index.find(hash), page);
+  for (const auto& [hash, page] : naive)
+    EXPECT_EQ(index.find(hash), page);
 }
 
 }  // namespace

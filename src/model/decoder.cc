@@ -8,9 +8,11 @@
 namespace inferno::model {
 namespace {
 
-constexpr size_t kScratchBytes = std::max(kernel::kMatmulScratchBytes, kernel::kAttentionScratchBytes);
+constexpr size_t kScratchBytes =
+    std::max(kernel::kMatmulScratchBytes, kernel::kAttentionScratchBytes);
 
-// Panels that one thread takes at a time at least: the products work on pairs and triples of panels.
+// Panels that one thread takes at a time at least: the products work on pairs and triples of
+// panels.
 constexpr int kPanelGrain = 4;
 
 // Hands out aligned parts of one buffer; the first pass, without a buffer, only counts.
@@ -31,7 +33,9 @@ class Carver {
   size_t used_ = 0;
 };
 
-size_t as_size(int value) { return static_cast<size_t>(value); }
+size_t as_size(int value) {
+  return static_cast<size_t>(value);
+}
 
 }  // namespace
 
@@ -50,8 +54,8 @@ Result<std::unique_ptr<Decoder>> Decoder::create(const Parts& parts, const Decod
 }
 
 Result<void> Decoder::allocate(const DecoderLimits& limits) {
-  CHECK(limits.batch_tokens >= 1 && limits.logit_rows >= 1, "{} tokens, {} rows", limits.batch_tokens,
-        limits.logit_rows);
+  CHECK(limits.batch_tokens >= 1 && limits.logit_rows >= 1, "{} tokens, {} rows",
+        limits.batch_tokens, limits.logit_rows);
   limits_ = limits;
   const ModelConfig& c = config();
   const size_t rows = as_size(std::max(limits.batch_tokens, limits.logit_rows));
@@ -195,8 +199,8 @@ void Decoder::rotate_and_store(int layer, std::span<const ForwardPiece> pieces) 
       const Segment& segment = segments_[as_size(i)];
       for (int r = 0; r < segment.count; ++r) {
         float* row = qkv_ + as_size(segment.row + r) * stride;
-        const float* cos = angles_ + as_size(segment.row + r) * 4 * pairs +
-                           (c.is_local(layer) ? 2 * pairs : 0);
+        const float* cos =
+            angles_ + as_size(segment.row + r) * 4 * pairs + (c.is_local(layer) ? 2 * pairs : 0);
         for (int head = 0; head < c.head_count + c.kv_head_count; ++head) {
           float* values = row + as_size(head) * width;
           const std::vector<float>& norm = head < c.head_count ? w.q_norm : w.k_norm;
@@ -208,8 +212,8 @@ void Decoder::rotate_and_store(int layer, std::span<const ForwardPiece> pieces) 
       }
       const float* keys = qkv_ + as_size(segment.row) * stride + query_width;
       for (int head = 0; head < c.kv_head_count; ++head) {
-        table_.store_kv(keys + as_size(head) * width, keys + kv_width + as_size(head) * width, stride,
-                        segment.count, segment.position, c.head_width, store_.shape().type,
+        table_.store_kv(keys + as_size(head) * width, keys + kv_width + as_size(head) * width,
+                        stride, segment.count, segment.position, c.head_width, store_.shape().type,
                         store_.base(layer, head), store_.page_stride(),
                         pieces[as_size(segment.piece)].pages.data());
       }
@@ -252,8 +256,8 @@ void Decoder::attend(int layer, std::span<const ForwardPiece> pieces) {
 
 void Decoder::ffn_block(int layer) {
   const LayerWeights& w = weights_.layer(layer);
-  const auto activate = config().activation == Activation::kSilu ? table_.silu_multiply
-                                                                 : table_.gelu_tanh_multiply;
+  const auto activate =
+      config().activation == Activation::kSilu ? table_.silu_multiply : table_.gelu_tanh_multiply;
   const size_t width = as_size(w.gate.outputs());
   const Linear* const consumers[] = {&w.gate, &w.up};
   norm_input(hidden_, w.ffn_norm, row_count_, consumers);
@@ -298,14 +302,15 @@ void Decoder::norm_input(const float* x, const std::vector<float>& weight, int r
   const size_t width = as_size(config().width);
   pool_.parallel_for(rows, 1, [&](Range range, int) {
     for (int row = range.begin; row < range.end; ++row) {
-      table_.rms_norm(x + as_size(row) * width, weight.data(), config().rms_norm_eps, config().width,
-                      normed_ + as_size(row) * width);
+      table_.rms_norm(x + as_size(row) * width, weight.data(), config().rms_norm_eps,
+                      config().width, normed_ + as_size(row) * width);
     }
   });
   quantize_input(normed_, rows, consumers);
 }
 
-// Prepares x [rows, k] for the products with `consumers`: as floats, and quantized in the ways they want.
+// Prepares x [rows, k] for the products with `consumers`: as floats, and quantized in the ways they
+// want.
 void Decoder::quantize_input(const float* x, int rows, std::span<const Linear* const> consumers) {
   bool wants32 = false;
   bool wants256 = false;
@@ -334,7 +339,8 @@ kernel::MatmulInput Decoder::input_of(const Linear& linear, int rows) const {
 
 void Decoder::multiply(std::span<const Product> products, int rows) {
   int panel_count = 0;
-  for (const Product& product : products) panel_count += product.linear->panel_count();
+  for (const Product& product : products)
+    panel_count += product.linear->panel_count();
   pool_.parallel_for(panel_count, kPanelGrain, [&](Range range, int worker) {
     int first = 0;  // panel of the whole group at which this product begins
     for (const Product& product : products) {
@@ -359,7 +365,8 @@ void Decoder::multiply_panels(const Product& product, int rows, Range panels, in
   const int begin = panels.begin * 16;
   const int end = std::min(panels.end * 16, linear.outputs());
   for (int row = 0; row < rows; ++row) {
-    table_.add(product.y + as_size(row) * product.stride + begin, linear.bias.data() + begin, end - begin);
+    table_.add(product.y + as_size(row) * product.stride + begin, linear.bias.data() + begin,
+               end - begin);
   }
 }
 

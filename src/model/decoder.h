@@ -7,12 +7,14 @@
 //     hidden += (act(x Wgate) * (x Wup)) Wdown,  x = norm(hidden)    [T, F]
 //   logits = norm(hidden) Whead, for the rows that want them         [rows, V]
 //
-// A batch is any mix of pieces of sequences: a whole prompt, a chunk of one, a single token. Every operation
-// works on rows, and what it does to a row depends on nothing but that row and its sequence's pages: the same
-// tokens give the same bits in every batch.
+// A batch is any mix of pieces of sequences: a whole prompt, a chunk of one, a single token. Every
+// operation works on rows, and what it does to a row depends on nothing but that row and its
+// sequence's pages: the same tokens give the same bits in every batch.
 //
-// Threads: one caller (the engine thread); the work of each operation is spread over the pool by outputs.
-// Cost:    reads every weight once per call; activations live in buffers sized at creation, nothing is allocated.
+// Threads: one caller (the engine thread); the work of each operation is spread over the pool by
+//          outputs.
+// Cost:    reads every weight once per call; activations live in buffers sized at creation, nothing
+//          is allocated.
 #pragma once
 
 #include <memory>
@@ -59,7 +61,8 @@ class Decoder final : public ForwardPass {
   size_t activation_bytes() const { return activations_.size(); }
 
  private:
-  // Consecutive rows of one piece within one page: the unit of work for everything between the products.
+  // Consecutive rows of one piece within one page: the unit of work for everything between the
+  // products.
   struct Segment {
     int piece = 0;
     int row = 0;
@@ -103,18 +106,19 @@ class Decoder final : public ForwardPass {
   Rope rope_local_;
 
   Buffer activations_;
-  float* hidden_ = nullptr;      // [T, D]
-  float* normed_ = nullptr;      // [T, max(D, H E, F)]: the float input of the products in hand
-  float* qkv_ = nullptr;         // [T, (H + 2 K) E]
-  float* attended_ = nullptr;    // [T, H E]
-  float* gate_ = nullptr;        // [T, F]
-  float* up_ = nullptr;          // [T, F]
-  float* projected_ = nullptr;   // [T, D]: only where a norm follows the projection
-  float* angles_ = nullptr;      // [T, 4, rope_width / 2]: cos, sin of global layers, cos, sin of local ones
+  float* hidden_ = nullptr;     // [T, D]
+  float* normed_ = nullptr;     // [T, max(D, H E, F)]: the float input of the products in hand
+  float* qkv_ = nullptr;        // [T, (H + 2 K) E]
+  float* attended_ = nullptr;   // [T, H E]
+  float* gate_ = nullptr;       // [T, F]
+  float* up_ = nullptr;         // [T, F]
+  float* projected_ = nullptr;  // [T, D]: only where a norm follows the projection
+  float* angles_ =
+      nullptr;  // [T, 4, rope_width / 2]: cos, sin of global layers, cos, sin of local ones
   kernel::QuantizedRows rows32_{};
   kernel::QuantizedRows rows256_{};
   const float* input_floats_ = nullptr;
-  uint8_t* scratch_ = nullptr;   // per worker
+  uint8_t* scratch_ = nullptr;  // per worker
   int row_count_ = 0;
   std::vector<Segment> segments_;
 };

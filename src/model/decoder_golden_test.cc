@@ -1,4 +1,5 @@
-// Results of other implementations, which the forward pass must reproduce (../shared/models, see its README).
+// Results of other implementations, which the forward pass must reproduce (../shared/models, see
+// its README).
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -19,7 +20,9 @@ namespace {
 namespace fs = std::filesystem;
 namespace json = boost::json;
 
-fs::path shared_models() { return fs::path(INFERNO_SOURCE_DIR) / "../shared/models"; }
+fs::path shared_models() {
+  return fs::path(INFERNO_SOURCE_DIR) / "../shared/models";
+}
 
 json::value read_json(const fs::path& path) {
   std::ifstream file(path);
@@ -36,7 +39,8 @@ std::vector<float> floats_of(std::string_view base64) {
   uint32_t bits = 0;
   int count = 0;
   for (const char c : base64) {
-    const std::string_view alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    const std::string_view alphabet =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     const size_t digit = alphabet.find(c);
     if (digit == std::string_view::npos) break;
     bits = bits << 6 | static_cast<uint32_t>(digit);
@@ -63,7 +67,8 @@ class Runner {
     EXPECT_TRUE(weights) << weights.error().message;
     if (!weights) return nullptr;
     runner->weights_ = std::move(*weights);
-    auto store = kv::PageStore::create(Decoder::kv_shape(runner->weights_->config(), kv_type), kPages);
+    auto store =
+        kv::PageStore::create(Decoder::kv_shape(runner->weights_->config(), kv_type), kPages);
     EXPECT_TRUE(store);
     runner->store_ = std::move(*store);
     auto decoder = Decoder::create({.weights = *runner->weights_,
@@ -92,10 +97,10 @@ class Runner {
     int last = 0;
     while (known < static_cast<int>(tokens.size())) {
       const int count = std::min(static_cast<int>(tokens.size()) - known, kChunk);
-      const ForwardPiece piece{
-          .tokens = std::span(tokens).subspan(static_cast<size_t>(known), static_cast<size_t>(count)),
-          .first_position = known,
-          .pages = pages_};
+      const ForwardPiece piece{.tokens = std::span(tokens).subspan(static_cast<size_t>(known),
+                                                                   static_cast<size_t>(count)),
+                               .first_position = known,
+                               .pages = pages_};
       decoder_->forward({&piece, 1});
       known += count;
       last = count - 1;
@@ -121,9 +126,12 @@ int argmax(const std::vector<float>& values) {
   return static_cast<int>(std::ranges::max_element(values) - values.begin());
 }
 
-std::vector<TokenId> ids_of(const json::value& array) { return json::value_to<std::vector<TokenId>>(array); }
+std::vector<TokenId> ids_of(const json::value& array) {
+  return json::value_to<std::vector<TokenId>>(array);
+}
 
-// Compares each prompt's logits within `bound`, and greedy tokens up to the first step whose margin is under twice that.
+// Compares each prompt's logits within `bound`, and greedy tokens up to the first step whose margin
+// is under twice that.
 void expect_golden(Runner& runner, const json::array& prompts, float bound) {
   for (const json::value& prompt : prompts) {
     SCOPED_TRACE(std::string(prompt.at("name").as_string()));
@@ -132,7 +140,8 @@ void expect_golden(Runner& runner, const json::array& prompts, float bound) {
     const std::vector<float> expected = floats_of(prompt.at("logits").as_string());
     ASSERT_EQ(logits.size(), expected.size());
     float largest = 0.0f;
-    for (size_t i = 0; i < logits.size(); ++i) largest = std::max(largest, std::fabs(logits[i] - expected[i]));
+    for (size_t i = 0; i < logits.size(); ++i)
+      largest = std::max(largest, std::fabs(logits[i] - expected[i]));
     EXPECT_LE(largest, bound);
     const std::vector<TokenId> greedy = ids_of(prompt.at("greedy_token_ids"));
     const auto margins = json::value_to<std::vector<float>>(prompt.at("greedy_margins"));
@@ -185,12 +194,13 @@ TEST_P(DecoderGolden, TokenizerGivesTheSameIds) {
 
 INSTANTIATE_TEST_SUITE_P(
     Models, DecoderGolden,
-    ::testing::Values(GoldenCase{"llama", "hf", "", 1e-3f}, GoldenCase{"llama", "model-f32.gguf", "", 1e-3f},
-                      GoldenCase{"llama", "model-F16.gguf", "/gguf_types/F16", 1e-3f},
-                      GoldenCase{"llama", "model-BF16.gguf", "/gguf_types/BF16", 1e-3f},
-                      GoldenCase{"llama", "hf-bf16", "/bf16_twin", 1e-3f},
-                      GoldenCase{"qwen2", "hf", "", 1e-3f}, GoldenCase{"qwen2", "model-f32.gguf", "", 1e-3f},
-                      GoldenCase{"gemma3", "hf", "", 1e-3f}, GoldenCase{"gemma3", "model-f32.gguf", "", 1e-3f}));
+    ::testing::Values(
+        GoldenCase{"llama", "hf", "", 1e-3f}, GoldenCase{"llama", "model-f32.gguf", "", 1e-3f},
+        GoldenCase{"llama", "model-F16.gguf", "/gguf_types/F16", 1e-3f},
+        GoldenCase{"llama", "model-BF16.gguf", "/gguf_types/BF16", 1e-3f},
+        GoldenCase{"llama", "hf-bf16", "/bf16_twin", 1e-3f}, GoldenCase{"qwen2", "hf", "", 1e-3f},
+        GoldenCase{"qwen2", "model-f32.gguf", "", 1e-3f}, GoldenCase{"gemma3", "hf", "", 1e-3f},
+        GoldenCase{"gemma3", "model-f32.gguf", "", 1e-3f}));
 
 TEST(DecoderGoldenQuantized, EveryGgufTypeAgreesWithItsDequantizedWeights) {
   const fs::path folder = shared_models() / "llama-quantized";
@@ -208,14 +218,16 @@ TEST(DecoderGoldenQuantized, EveryGgufTypeAgreesWithItsDequantizedWeights) {
   EXPECT_GT(checked, 20);
 }
 
-// Where two implementations with other arithmetic part, this one must follow one of them up to a near tie.
+// Where two implementations with other arithmetic part, this one must follow one of them up to a
+// near tie.
 void expect_follows(Runner& runner, const json::value& prompt) {
   bool follows = false;
   std::string story;
   for (const char* reference : {"transformers", "llama_cpp"}) {
     std::vector<TokenId> tokens = ids_of(prompt.at("token_ids"));
     const std::vector<TokenId> greedy = ids_of(prompt.at(reference).at("greedy_token_ids"));
-    const auto margins = json::value_to<std::vector<float>>(prompt.at(reference).at("greedy_margins"));
+    const auto margins =
+        json::value_to<std::vector<float>>(prompt.at(reference).at("greedy_margins"));
     std::vector<float> logits = runner.logits_after(tokens, 0);
     size_t step = 0;
     while (step < greedy.size() && argmax(logits) == greedy[step]) {
@@ -224,7 +236,8 @@ void expect_follows(Runner& runner, const json::value& prompt) {
       ++step;
     }
     const bool ends_in_a_tie = step == greedy.size() || margins[step] < 0.5f;
-    if (!ends_in_a_tie) story += fmt::format("{}: step {}, margin {}; ", reference, step, margins[step]);
+    if (!ends_in_a_tie)
+      story += fmt::format("{}: step {}, margin {}; ", reference, step, margins[step]);
     follows = follows || ends_in_a_tie;
   }
   EXPECT_TRUE(follows) << story;
@@ -237,8 +250,9 @@ TEST_P(RealModel, GreedyTokensFollowTheReferences) {
   const fs::path reference = shared_models() / "real" / (std::string(name) + ".json");
   const char* cache = std::getenv("XDG_CACHE_HOME");
   const char* home = std::getenv("HOME");
-  const fs::path model = (cache != nullptr ? fs::path(cache) : fs::path(home != nullptr ? home : "/") / ".cache") /
-                         "inferno/models" / file;
+  const fs::path model =
+      (cache != nullptr ? fs::path(cache) : fs::path(home != nullptr ? home : "/") / ".cache") /
+      "inferno/models" / file;
   if (!fs::exists(reference)) GTEST_SKIP() << reference << " is absent";
   if (!fs::exists(model)) GTEST_SKIP() << model << " is absent; `./dev model` fetches it";
   const json::value golden = read_json(reference);
@@ -246,7 +260,8 @@ TEST_P(RealModel, GreedyTokensFollowTheReferences) {
   ASSERT_TRUE(runner);
   for (const json::value& prompt : golden.at("prompts").as_array()) {
     const bool adds_special = prompt.at("add_special_tokens").as_bool();
-    EXPECT_EQ(runner->encode(prompt.at("text").as_string(), {.add_special = adds_special, .parse_special = true}),
+    EXPECT_EQ(runner->encode(prompt.at("text").as_string(),
+                             {.add_special = adds_special, .parse_special = true}),
               ids_of(prompt.at("token_ids")));
     expect_follows(*runner, prompt);
   }

@@ -1,4 +1,5 @@
-// ForwardPass: what the engine asks of a model. The decoder is one; a test's model that computes nothing is another.
+// ForwardPass: what the engine asks of a model. The decoder is one; a test's model that computes
+// nothing is another.
 #pragma once
 
 #include <cstdint>
@@ -12,7 +13,8 @@ namespace inferno::model {
 struct ForwardPiece {
   std::span<const TokenId> tokens;  // not empty
   int first_position = 0;           // of tokens[0] in its sequence
-  std::span<const uint32_t> pages;  // of the sequence; positions before first_position are already in them
+  std::span<const uint32_t>
+      pages;  // of the sequence; positions before first_position are already in them
 };
 
 // Threads: belongs to one thread at a time.
@@ -20,11 +22,13 @@ class ForwardPass {
  public:
   virtual ~ForwardPass() = default;
 
-  // Computes all pieces: their keys and values go to their pages, their final hidden states stay here.
+  // Computes all pieces: their keys and values go to their pages, their final hidden states stay
+  // here.
   // Requires: pages for all their positions.
   virtual void forward(std::span<const ForwardPiece> pieces) = 0;
 
-  // Logits [rows.size(), vocab_size()] of rows of the last forward() (a row is an index over all its tokens).
+  // Logits [rows.size(), vocab_size()] of rows of the last forward() (a row is an index over all
+  // its tokens).
   // Requires: at most max_logit_rows() rows.
   virtual void logits(std::span<const int> rows, float* out) = 0;
 

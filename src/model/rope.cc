@@ -8,7 +8,8 @@
 namespace inferno::model {
 namespace {
 
-// Ratios of neighbouring Taylor coefficients: 1 / (2n (2n + 1)) and 1 / ((2n - 1) 2n) for n = 1, 2, ...
+// Ratios of neighbouring Taylor coefficients: 1 / (2n (2n + 1)) and 1 / ((2n - 1) 2n) for n = 1, 2,
+// ...
 struct TaylorRatios {
   std::array<double, 9> sine{};
   std::array<double, 9> cosine{};
@@ -24,10 +25,12 @@ constexpr TaylorRatios kTaylor = [] {
   return ratios;
 }();
 
-// Sine and cosine of x radians, |x| < 2^30, to within 1e-15 beyond the error of x: reduction by pi/2 in three
-// parts (Cody and Waite), then the Taylor polynomials on [-pi/4, pi/4], whose next terms are below 1e-17.
+// Sine and cosine of x radians, |x| < 2^30, to within 1e-15 beyond the error of x: reduction by
+// pi/2 in three parts (Cody and Waite), then the Taylor polynomials on [-pi/4, pi/4], whose next
+// terms are below 1e-17.
 void sine_cosine(double x, double* sine, double* cosine) {
-  constexpr double kPart1 = 1.57079632673412561417e+00;  // pi/2 in pieces of 33 bits (fdlibm, e_rem_pio2)
+  constexpr double kPart1 =
+      1.57079632673412561417e+00;  // pi/2 in pieces of 33 bits (fdlibm, e_rem_pio2)
   constexpr double kPart2 = 6.07710050630396597660e-11;
   constexpr double kPart3 = 2.02226624879595063154e-21;
   const double turns = std::nearbyint(x * (2.0 / std::numbers::pi));
@@ -51,13 +54,13 @@ double llama3_frequency(double frequency, const RopeScaling& scaling) {
   const double turns = scaling.original_context / wavelength;
   if (turns < scaling.low_freq_factor) return frequency / scaling.factor;
   if (turns > scaling.high_freq_factor) return frequency;
-  const double smooth = (turns - scaling.low_freq_factor) /
-                        (scaling.high_freq_factor - scaling.low_freq_factor);
+  const double smooth =
+      (turns - scaling.low_freq_factor) / (scaling.high_freq_factor - scaling.low_freq_factor);
   return (1.0 - smooth) * frequency / scaling.factor + smooth * frequency;
 }
 
-// YaRN, section 3.2: dimensions that turn more than beta_fast times in the original context are kept, those that
-// turn less than beta_slow times are divided by `factor`, a ramp between.
+// YaRN, section 3.2: dimensions that turn more than beta_fast times in the original context are
+// kept, those that turn less than beta_slow times are divided by `factor`, a ramp between.
 double yarn_frequency(double frequency, int pair, const ModelConfig& config, float base,
                       const RopeScaling& scaling) {
   const double width = config.rope_width;
@@ -84,9 +87,14 @@ Rope::Rope(const ModelConfig& config, float base, const RopeScaling& scaling,
   for (int pair = 0; pair < config.rope_width / 2; ++pair) {
     double frequency = std::pow(static_cast<double>(base), -2.0 * pair / config.rope_width);
     switch (scaling.kind) {
-      case RopeScaling::Kind::kNone: break;
-      case RopeScaling::Kind::kLinear: frequency /= scaling.factor; break;
-      case RopeScaling::Kind::kLlama3: frequency = llama3_frequency(frequency, scaling); break;
+      case RopeScaling::Kind::kNone:
+        break;
+      case RopeScaling::Kind::kLinear:
+        frequency /= scaling.factor;
+        break;
+      case RopeScaling::Kind::kLlama3:
+        frequency = llama3_frequency(frequency, scaling);
+        break;
       case RopeScaling::Kind::kYarn:
         frequency = yarn_frequency(frequency, pair, config, base, scaling);
         break;

@@ -1,8 +1,8 @@
 // Rotary position embedding: the angles by which a position turns the pairs of a head (RoFormer,
 // https://arxiv.org/abs/2104.09864), with the scalings of Llama 3 and YaRN.
 //
-// Angles are products of a position and a 32-bit frequency, sine and cosine come from a polynomial of our own in
-// double precision, so that every machine gets the same bits whatever its C library.
+// Angles are products of a position and a 32-bit frequency, sine and cosine come from a polynomial
+// of our own in double precision, so that every machine gets the same bits whatever its C library.
 #pragma once
 
 #include <vector>
@@ -13,8 +13,8 @@ namespace inferno::model {
 
 class Rope {
  public:
-  // The rotation of a kind of layer: `base` is its frequency base; `factors` [rope_width / 2], or empty, divide
-  // the frequencies; `scaling` applies as well.
+  // The rotation of a kind of layer: `base` is its frequency base; `factors` [rope_width / 2], or
+  // empty, divide the frequencies; `scaling` applies as well.
   Rope(const ModelConfig& config, float base, const RopeScaling& scaling,
        const std::vector<float>& factors);
 

@@ -31,12 +31,14 @@ TEST(Rope, AgreesWithTheLibrarysSineAndCosineUpToAMillionPositions) {
 
 TEST(Rope, LinearScalingIsTheRotationOfAnEarlierPosition) {
   const Rope plain(config_of(32), 500000.0f, {}, {});
-  const Rope scaled(config_of(32), 500000.0f, {.kind = RopeScaling::Kind::kLinear, .factor = 4.0f}, {});
+  const Rope scaled(config_of(32), 500000.0f, {.kind = RopeScaling::Kind::kLinear, .factor = 4.0f},
+                    {});
   std::vector<float> a(32);
   std::vector<float> b(32);
   plain.angles(25, a.data(), a.data() + 16);
   scaled.angles(100, b.data(), b.data() + 16);
-  for (size_t i = 0; i < a.size(); ++i) EXPECT_NEAR(a[i], b[i], 1e-5f);
+  for (size_t i = 0; i < a.size(); ++i)
+    EXPECT_NEAR(a[i], b[i], 1e-5f);
 }
 
 TEST(Rope, Llama3KeepsShortWavelengthsAndStretchesLongOnes) {
@@ -51,8 +53,8 @@ TEST(Rope, Llama3KeepsShortWavelengthsAndStretchesLongOnes) {
   std::vector<float> b(128);
   plain.angles(1, a.data(), a.data() + 64);
   scaled.angles(1, b.data(), b.data() + 64);
-  EXPECT_EQ(a[64], b[64]);                         // the fastest pair turns as before
-  EXPECT_NEAR(a[127] / 8.0f, b[127], 1e-9f);       // the slowest turns an eighth as far
+  EXPECT_EQ(a[64], b[64]);                    // the fastest pair turns as before
+  EXPECT_NEAR(a[127] / 8.0f, b[127], 1e-9f);  // the slowest turns an eighth as far
 }
 
 TEST(Rope, FactorsDivideFrequencies) {
@@ -68,7 +70,8 @@ TEST(Rope, FactorsDivideFrequencies) {
 }
 
 TEST(Rope, YarnMultipliesBothBySomethingThatGrowsWithTheFactor) {
-  const RopeScaling scaling{.kind = RopeScaling::Kind::kYarn, .factor = 32.0f, .original_context = 4096};
+  const RopeScaling scaling{
+      .kind = RopeScaling::Kind::kYarn, .factor = 32.0f, .original_context = 4096};
   const Rope rope(config_of(64), 150000.0f, scaling, {});
   std::vector<float> cos(32);
   std::vector<float> sin(32);

@@ -9,6 +9,7 @@
 #include <boost/json/serialize.hpp>
 #include <boost/json/value.hpp>
 #include <cstdlib>
+#include <tuple>
 #include <unordered_map>
 
 #include "model/gguf_test_writer.h"
@@ -333,24 +334,23 @@ std::string converted(const Vocabulary& source) {
     }
   }
   struct Rule {
-    float score;
-    size_t left, right;
+    float score;  // of the piece it makes
+    size_t piece, left, right;
   };
   std::vector<Rule> rules;
   for (size_t i = 0; i < source.tokens.size(); ++i) {
     if (source.types[i] != TokenType::kNormal) continue;
     const std::string& piece = source.tokens[i];
-    std::vector<Rule> own;
     for (size_t cut = 1; cut < piece.size(); ++cut) {
       const auto left = ids.find(piece.substr(0, cut));
       const auto right = ids.find(piece.substr(cut));
       if (left == ids.end() || right == ids.end()) continue;
-      own.push_back({source.scores[i], left->second, right->second});
+      rules.push_back({source.scores[i], i, left->second, right->second});
     }
-    std::ranges::sort(own, {}, [](const Rule& rule) { return std::pair(rule.left, rule.right); });
-    rules.insert(rules.end(), own.begin(), own.end());
   }
-  std::ranges::stable_sort(rules, std::greater(), &Rule::score);
+  std::ranges::sort(rules, {}, [](const Rule& rule) {
+    return std::tuple(-rule.score, rule.piece, rule.left, rule.right);
+  });
   json::array merges;
   for (const Rule& rule : rules) {
     merges.push_back(json::array{source.tokens[rule.left], source.tokens[rule.right]});

@@ -9,9 +9,12 @@ namespace {
 
 constexpr size_t kAlignment = 64;
 
-std::string in_layer(int layer, const char* name) { return fmt::format("blk.{}.{}", layer, name); }
+std::string in_layer(int layer, const char* name) {
+  return fmt::format("blk.{}.{}", layer, name);
+}
 
-// A type that kernels cannot multiply in place is packed as 32-bit floats: exact, at the price of memory.
+// A type that kernels cannot multiply in place is packed as 32-bit floats: exact, at the price of
+// memory.
 void pack_as_floats(const Tensor& tensor, const kernel::PackedMatrix& matrix, uint8_t* data,
                     Range panels) {
   const auto shape = kernel::block_shape(tensor.type);
@@ -23,8 +26,8 @@ void pack_as_floats(const Tensor& tensor, const kernel::PackedMatrix& matrix, ui
     const uint8_t* source = tensor.data + static_cast<size_t>(index) * 16 * row_bytes;
     kernel::dequantize(tensor.type, source,
                        static_cast<size_t>(panel.n) * static_cast<size_t>(matrix.k), rows.data());
-    kernel::pack_panels(kernel::TensorType::kF32, reinterpret_cast<const uint8_t*>(rows.data()), panel,
-                        data + static_cast<size_t>(index) * matrix.panel_bytes, 0, 1);
+    kernel::pack_panels(kernel::TensorType::kF32, reinterpret_cast<const uint8_t*>(rows.data()),
+                        panel, data + static_cast<size_t>(index) * matrix.panel_bytes, 0, 1);
   }
 }
 
@@ -37,7 +40,8 @@ Result<std::unique_ptr<Weights>> Weights::load(std::shared_ptr<const Checkpoint>
   if (auto read = weights->read_small(); !read) return std::unexpected(read.error());
 
   std::vector<Pending> pending;
-  if (auto planned = weights->plan_matrices(pending); !planned) return std::unexpected(planned.error());
+  if (auto planned = weights->plan_matrices(pending); !planned)
+    return std::unexpected(planned.error());
   auto buffer = Buffer::allocate(weights->packed_bytes_, "weights");
   if (!buffer) return std::unexpected(buffer.error());
   weights->buffer_ = std::move(*buffer);
@@ -47,11 +51,12 @@ Result<std::unique_ptr<Weights>> Weights::load(std::shared_ptr<const Checkpoint>
     kernel::PackedMatrix& matrix = next.linear->matrix;
     uint8_t* data = weights->buffer_.data() + next.offset;
     matrix.data = data;
-    const bool in_place = matrix.format != kernel::PackedFormat::kF32 ||
-                          next.tensor.type == kernel::TensorType::kF32;
+    const bool in_place =
+        matrix.format != kernel::PackedFormat::kF32 || next.tensor.type == kernel::TensorType::kF32;
     pool.parallel_for(next.linear->panel_count(), 1, [&](Range panels, int) {
       if (in_place) {
-        kernel::pack_panels(next.tensor.type, next.tensor.data, matrix, data, panels.begin, panels.end);
+        kernel::pack_panels(next.tensor.type, next.tensor.data, matrix, data, panels.begin,
+                            panels.end);
       } else {
         pack_as_floats(next.tensor, matrix, data, panels);
       }
@@ -100,7 +105,7 @@ Result<void> Weights::plan_matrices(std::vector<Pending>& pending) {
   for (int i = 0; i < config().layer_count; ++i) {
     LayerWeights& layer = layers_[static_cast<size_t>(i)];
     const std::pair<const char*, Linear*> matrices[] = {
-        {"attn_q", &layer.q},       {"attn_k", &layer.k},    {"attn_v", &layer.v},
+        {"attn_q", &layer.q},           {"attn_k", &layer.k},      {"attn_v", &layer.v},
         {"attn_output", &layer.output}, {"ffn_gate", &layer.gate}, {"ffn_up", &layer.up},
         {"ffn_down", &layer.down}};
     for (const auto& [name, linear] : matrices) {
@@ -121,10 +126,11 @@ Result<void> Weights::plan(const std::string& name, Linear& linear, std::vector<
   if (!kernel::packed_shape(tensor->type, n, k, &linear.matrix)) {
     float probe[256];
     const auto block = kernel::block_shape(tensor->type);
-    const bool has_float_meaning = block.elements > 0 && block.elements <= 256 &&
-                                   tensor->bytes >= block.bytes &&
-                                   kernel::dequantize(tensor->type, tensor->data, block.elements, probe);
-    if (!has_float_meaning || !kernel::packed_shape(kernel::TensorType::kF32, n, k, &linear.matrix)) {
+    const bool has_float_meaning =
+        block.elements > 0 && block.elements <= 256 && tensor->bytes >= block.bytes &&
+        kernel::dequantize(tensor->type, tensor->data, block.elements, probe);
+    if (!has_float_meaning ||
+        !kernel::packed_shape(kernel::TensorType::kF32, n, k, &linear.matrix)) {
       return fail(Fault::kInvalid, "{}: tensor {} has type {}, which cannot be computed with",
                   checkpoint_->name(), tensor->name, kernel::name_of(tensor->type));
     }
@@ -148,7 +154,8 @@ Result<std::vector<float>> Weights::floats(const std::string& name, float offset
                 tensor->name, kernel::name_of(tensor->type));
   }
   if (offset != 0.0f) {
-    for (float& value : values) value += offset;
+    for (float& value : values)
+      value += offset;
   }
   return values;
 }
@@ -158,7 +165,8 @@ void Weights::embed(TokenId token, float* out) const {
   const auto width = static_cast<size_t>(config().width);
   const auto block = kernel::block_shape(embedding_.type);
   const size_t row_bytes = width / block.elements * block.bytes;
-  kernel::dequantize(embedding_.type, embedding_.data + static_cast<size_t>(token) * row_bytes, width, out);
+  kernel::dequantize(embedding_.type, embedding_.data + static_cast<size_t>(token) * row_bytes,
+                     width, out);
 }
 
 }  // namespace inferno::model

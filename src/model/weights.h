@@ -1,8 +1,9 @@
-// A model's weights in the layout the kernels want: matrices packed into panels, norms as plain floats.
+// A model's weights in the layout the kernels want: matrices packed into panels, norms as plain
+// floats.
 //
-// Matrices are packed at load, in parallel, into one buffer; the file's own bytes of a packed matrix are then
-// handed back to the system, so file and copy are not in memory together for long. The embedding is read row by
-// row from the mapped file.
+// Matrices are packed at load, in parallel, into one buffer; the file's own bytes of a packed
+// matrix are then handed back to the system, so file and copy are not in memory together for long.
+// The embedding is read row by row from the mapped file.
 //
 // Threads: immutable once loaded.
 #pragma once
@@ -46,8 +47,8 @@ using LoadProgress = std::function<void(size_t done_bytes, size_t total_bytes)>;
 
 class Weights {
  public:
-  // Reads and packs every tensor of the checkpoint. Errors: a tensor of a type that cannot be computed with, or
-  // no memory.
+  // Reads and packs every tensor of the checkpoint. Errors: a tensor of a type that cannot be
+  // computed with, or no memory.
   static Result<std::unique_ptr<Weights>> load(std::shared_ptr<const Checkpoint> checkpoint,
                                                ThreadPool& pool, const LoadProgress& progress);
 
@@ -55,7 +56,8 @@ class Weights {
   const LayerWeights& layer(int index) const { return layers_[static_cast<size_t>(index)]; }
   const std::vector<float>& output_norm() const { return output_norm_; }
   const Linear& head() const { return head_; }
-  // Divisors of the rotation frequencies [rope_width / 2] that the file holds (Llama 3 in GGUF), or empty.
+  // Divisors of the rotation frequencies [rope_width / 2] that the file holds (Llama 3 in GGUF), or
+  // empty.
   const std::vector<float>& rope_factors() const { return rope_factors_; }
 
   // The embedding of a token, [D] float, before any scaling. Requires: 0 <= token < vocab_size.

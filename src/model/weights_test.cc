@@ -10,11 +10,14 @@ namespace {
 
 namespace fs = std::filesystem;
 
-fs::path shared_models() { return fs::path(INFERNO_SOURCE_DIR) / "../shared/models"; }
+fs::path shared_models() {
+  return fs::path(INFERNO_SOURCE_DIR) / "../shared/models";
+}
 
 class WeightsOf : public ::testing::TestWithParam<const char*> {};
 
-// A product with a one-hot row gives a column of the matrix, which must be what the file's tensor holds.
+// A product with a one-hot row gives a column of the matrix, which must be what the file's tensor
+// holds.
 TEST_P(WeightsOf, PackedMatricesHoldTheFilesValues) {
   const fs::path path = shared_models() / GetParam();
   if (!fs::exists(path)) GTEST_SKIP() << path << " is absent";
@@ -44,10 +47,13 @@ TEST_P(WeightsOf, PackedMatricesHoldTheFilesValues) {
   for (const int column : {0, 7, down.inputs() - 1}) {
     std::ranges::fill(x, 0.0f);
     x[static_cast<size_t>(column)] = 1.0f;
-    kernel::best_table().matmul(
-        down.matrix, {.floats = x.data(), .quantized = nullptr, .rows = 1},
-        {.y = y.data(), .stride = y.size(), .panel_begin = 0, .panel_end = down.panel_count(), .accumulate = false},
-        scratch->data());
+    kernel::best_table().matmul(down.matrix, {.floats = x.data(), .quantized = nullptr, .rows = 1},
+                                {.y = y.data(),
+                                 .stride = y.size(),
+                                 .panel_begin = 0,
+                                 .panel_end = down.panel_count(),
+                                 .accumulate = false},
+                                scratch->data());
     for (size_t row = 0; row < y.size(); ++row) {
       EXPECT_EQ(y[row], values[row * x.size() + static_cast<size_t>(column)]);
     }
@@ -55,8 +61,8 @@ TEST_P(WeightsOf, PackedMatricesHoldTheFilesValues) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Forms, WeightsOf,
-                         ::testing::Values("llama/model-f32.gguf", "llama/model-F16.gguf", "llama/hf-bf16",
-                                           "llama-quantized/model-IQ2_XS.gguf"));
+                         ::testing::Values("llama/model-f32.gguf", "llama/model-F16.gguf",
+                                           "llama/hf-bf16", "llama-quantized/model-IQ2_XS.gguf"));
 
 TEST(Weights, EmbeddingIsTheRowOfItsToken) {
   const fs::path path = shared_models() / "llama/model-f32.gguf";
@@ -69,7 +75,8 @@ TEST(Weights, EmbeddingIsTheRowOfItsToken) {
   std::vector<float> row(static_cast<size_t>(checkpoint->config().width));
   (*weights)->embed(3, row.data());
   const auto* stored = reinterpret_cast<const float*>(tensor->data) + 3 * row.size();
-  for (size_t i = 0; i < row.size(); ++i) EXPECT_EQ(row[i], stored[i]);
+  for (size_t i = 0; i < row.size(); ++i)
+    EXPECT_EQ(row[i], stored[i]);
 }
 
 }  // namespace

@@ -1,4 +1,5 @@
-// Generator: the one interface between a front end and whatever makes tokens. The engine is one; a router is
+// Generator: the one interface between a front end and whatever makes tokens. The engine is one; a
+//            router is
 // another; that is how one server and one proxy share all their HTTP code.
 #pragma once
 
@@ -25,13 +26,14 @@ class Generator {
   // A name for a request, unique in this process.
   virtual RequestId next_id() = 0;
 
-  // Queues a request. The sink gets its events until one has `finish` set; it is kept alive until then.
-  // Errors at once, without any event: kTooLong when prompt + 1 exceeds max_model_len(), kOverloaded when
-  // the queue is full, kInvalid when a token is outside the vocabulary or the prompt is empty.
+  // Queues a request. The sink gets its events until one has `finish` set; it is kept alive until
+  // then. Errors at once, without any event: kTooLong when prompt + 1 exceeds max_model_len(),
+  // kOverloaded when the queue is full, kInvalid when a token is outside the vocabulary or the
+  // prompt is empty.
   virtual Result<void> submit(Request request, std::shared_ptr<EventSink> sink) = 0;
 
-  // Ends a request within one step and frees what it held; its sink still gets the last event (kAbort).
-  // Unknown or finished ids are ignored.
+  // Ends a request within one step and frees what it held; its sink still gets the last event
+  // (kAbort). Unknown or finished ids are ignored.
   virtual void cancel(RequestId id) = 0;
 
   // Longest prompt plus answer, in tokens.

@@ -1,6 +1,8 @@
-// The words that travel between a front end (serve/, app/) and whatever generates (engine/, later route/).
+// The words that travel between a front end (serve/, app/) and whatever generates (engine/, later
+// route/).
 //
-//   front end --Request--> Generator --TokenEvent, TokenEvent, ..., TokenEvent(finish or error)--> EventSink
+//   front end --Request--> Generator --TokenEvent, TokenEvent, ..., TokenEvent(finish or error)-->
+//   EventSink
 //
 // A Request is one sequence: `n` choices or several prompts are several Requests.
 #pragma once
@@ -18,7 +20,8 @@
 
 namespace inferno::request {
 
-// How the next token is chosen. Defaults are vLLM's when neither the request nor the model says otherwise.
+// How the next token is chosen. Defaults are vLLM's when neither the request nor the model says
+// otherwise.
 struct SamplingParams {
   float temperature = 1.0f;  // 0 means greedy
   float top_p = 1.0f;        // (0, 1]
@@ -36,7 +39,8 @@ struct SamplingParams {
   bool ignore_eos = false;
   bool include_stop_str_in_output = false;
   bool skip_special_tokens = true;
-  std::optional<int> logprobs;         // top alternatives wanted per generated token; 0: the chosen one only
+  std::optional<int>
+      logprobs;  // top alternatives wanted per generated token; 0: the chosen one only
   std::optional<int> prompt_logprobs;  // the same for each prompt token
 };
 
@@ -59,10 +63,10 @@ struct TokenLogprob {
 // One generated (or prompt) token with what was asked to be known of it.
 struct TokenOutput {
   TokenId token = 0;
-  float logprob = 0.0f;              // of the chosen token; meaningful when logprobs were asked for
+  float logprob = 0.0f;  // of the chosen token; meaningful when logprobs were asked for
   int rank = 0;
-  std::vector<TokenLogprob> top;     // best first, ties by token id; as many as asked for
-  std::string text;                  // what this token alone adds to the text; may be empty (held back)
+  std::vector<TokenLogprob> top;  // best first, ties by token id; as many as asked for
+  std::string text;  // what this token alone adds to the text; may be empty (held back)
 };
 
 enum class FinishReason : uint8_t { kStop, kLength, kAbort, kError };
@@ -80,18 +84,19 @@ struct RequestStats {
   double decode_s = 0.0;   // first token -> last token
 };
 
-// What a generator tells of one request. The last event of a request has `finish` set, and `error` when
-// the reason is kError or kAbort on the generator's side.
+// What a generator tells of one request. The last event of a request has `finish` set, and `error`
+// when the reason is kError or kAbort on the generator's side.
 struct TokenEvent {
   RequestId id;
   std::vector<TokenOutput> tokens;
-  std::string text;                           // final text to append: concatenation over events is the answer
-  std::vector<TokenOutput> prompt_tokens;     // once, with the first event, when prompt_logprobs was set
+  std::string text;  // final text to append: concatenation over events is the answer
+  std::vector<TokenOutput>
+      prompt_tokens;  // once, with the first event, when prompt_logprobs was set
   std::optional<FinishReason> finish;
-  std::string stop_string;                    // the stop string that ended it, if one did
-  std::optional<TokenId> stop_token;          // the stop_token_ids entry that ended it, if one did
+  std::string stop_string;            // the stop string that ended it, if one did
+  std::optional<TokenId> stop_token;  // the stop_token_ids entry that ended it, if one did
   std::optional<Error> error;
-  RequestStats stats;                         // meaningful with `finish`
+  RequestStats stats;  // meaningful with `finish`
 };
 
 }  // namespace inferno::request

@@ -40,8 +40,8 @@ void Scheduler::schedule_running(Pass pass) {
   }
 }
 
-// Takes pages for the first `tokens` positions, preempting younger sequences where it must. False when the
-// sequence itself was the youngest and had to go.
+// Takes pages for the first `tokens` positions, preempting younger sequences where it must. False
+// when the sequence itself was the youngest and had to go.
 bool Scheduler::give_pages(Sequence& sequence, int tokens) {
   while (!sequence.table.grow(pool_, tokens)) {
     Sequence& victim = *running_.back();

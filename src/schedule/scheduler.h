@@ -4,11 +4,12 @@
 //      ^                  |
 //      +-----preempt------+      its pages are given back; its tokens are kept and computed again
 //
-// Every step has a budget of tokens. Running sequences get theirs first, those that need one token (decoding)
-// before those with a prompt left; then waiting sequences are admitted in the order of arrival, as long as the whole
-// prompt fits in the pages that can be had. When the pool runs out in the middle, the youngest running sequence is
-// preempted and goes to the front of the queue. A sequence alone always fits (the engine refuses longer ones),
-// so the oldest always advances: no deadlock, no lost token.
+// Every step has a budget of tokens. Running sequences get theirs first, those that need one token
+// (decoding) before those with a prompt left; then waiting sequences are admitted in the order of
+// arrival, as long as the whole prompt fits in the pages that can be had. When the pool runs out in
+// the middle, the youngest running sequence is preempted and goes to the front of the queue. A
+// sequence alone always fits (the engine refuses longer ones), so the oldest always advances: no
+// deadlock, no lost token.
 //
 // Never sees bytes or weights. Threads: belongs to the engine thread.
 #pragma once
@@ -29,8 +30,8 @@ struct SchedulerConfig {
   bool prefix_caching = true;
 };
 
-// tokens[first, first + count) of a sequence run in this step; `yields` when they are the last ones known, so that
-// the step's logits choose the next.
+// tokens[first, first + count) of a sequence run in this step; `yields` when they are the last ones
+// known, so that the step's logits choose the next.
 struct ScheduledChunk {
   Sequence* sequence = nullptr;
   int first = 0;

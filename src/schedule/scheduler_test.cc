@@ -12,7 +12,8 @@ namespace {
 
 std::unique_ptr<Sequence> sequence_of(uint64_t id, int prompt_tokens, int first_token = 0) {
   std::vector<TokenId> prompt;
-  for (int i = 0; i < prompt_tokens; ++i) prompt.push_back(first_token + i);
+  for (int i = 0; i < prompt_tokens; ++i)
+    prompt.push_back(first_token + i);
   return std::make_unique<Sequence>(RequestId{id}, std::move(prompt), token::BlockHash{}, 4096);
 }
 
@@ -110,8 +111,8 @@ TEST(Scheduler, ReusesACachedPrefixAndCountsIt) {
 
 TEST(Scheduler, SharesNothingWhenPrefixCachingIsOff) {
   kv::BlockPool pool(100);
-  Scheduler scheduler(
-      {.max_num_seqs = 4, .max_num_batched_tokens = 512, .prefix_caching = false}, pool);
+  Scheduler scheduler({.max_num_seqs = 4, .max_num_batched_tokens = 512, .prefix_caching = false},
+                      pool);
   auto first = sequence_of(1, 40);
   scheduler.add(*first);
   run_step(scheduler, scheduler.schedule());
@@ -120,8 +121,8 @@ TEST(Scheduler, SharesNothingWhenPrefixCachingIsOff) {
   EXPECT_EQ(scheduler.schedule()[1].first, 0);
 }
 
-// Random arrivals, ends and cancellations in a small pool: every sequence gets all its tokens, budgets hold, and no
-// page is lost.
+// Random arrivals, ends and cancellations in a small pool: every sequence gets all its tokens,
+// budgets hold, and no page is lost.
 TEST(Scheduler, LosesNoSequenceAndNoPageUnderRandomLoad) {
   for (uint64_t seed = 1; seed <= 30; ++seed) {
     SCOPED_TRACE(seed);

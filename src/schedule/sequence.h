@@ -1,10 +1,11 @@
-// One request while it is being served by this worker: its tokens, how many of them are computed, its pages.
+// One request while it is being served by this worker: its tokens, how many of them are computed,
+// its pages.
 //
 //   tokens     prompt, then generated
 //   computed   the first `computed` tokens have their keys and values in the pages
 //
-// There is no prefill and no decode phase: every step computes some of tokens[computed, end), and the step that
-// computes the last one yields the next token.
+// There is no prefill and no decode phase: every step computes some of tokens[computed, end), and
+// the step that computes the last one yields the next token.
 //
 // Threads: belongs to the engine thread.
 #pragma once
@@ -37,7 +38,7 @@ struct Sequence {
   std::vector<TokenId> tokens;
   kv::BlockTable table;
   int computed = 0;
-  int cached_count = 0;            // prompt tokens adopted from the cache when it was first admitted
+  int cached_count = 0;  // prompt tokens adopted from the cache when it was first admitted
   bool reads_prefix_cache = true;  // false when the logits of every prompt token are wanted
   bool was_admitted = false;
   int preemption_count = 0;

@@ -13,11 +13,11 @@ DONE = (
 )
 
 
-def ask(page, text, until=DONE):
+def ask(page, text, until=DONE, timeout_s=20):
     page.run("document.querySelector('#composer').focus()")
     page.type(text)
     page.key("Enter")
-    page.wait(until)
+    page.wait(until, timeout_s)
 
 
 def answers(page):

@@ -13,7 +13,7 @@ def test_page_talks_with_the_model(browser, smollm):
     browser.run("document.querySelector('#setting-temperature').focus()")
     browser.type("0")
     browser.key("Escape")
-    ask(browser, "What is 2+2? Answer with number only", DONE)
+    ask(browser, "What is 2+2? Answer with number only", timeout_s=120)
     assert answers(browser) == ["2 + 2 = 4"]
     figures = browser.text(".figures")
     assert "tok/s" in figures and "tokens" in figures and "first" in figures
@@ -27,6 +27,7 @@ def test_stop_on_the_page_frees_the_request(browser, smollm):
         browser,
         "Write a very long story about the sea, with many chapters.",
         "document.querySelector('.message.assistant .markdown')?.innerText.length > 20",
+        timeout_s=120,
     )
     browser.key("Escape")
     browser.wait(DONE)

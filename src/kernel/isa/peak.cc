@@ -1,4 +1,5 @@
-// Streams and products without a purpose, for measuring what the machine can do in the minute of a bench.
+// Streams and products without a purpose, for measuring what the machine can do in the minute of a
+// bench.
 #include "kernel/isa/peak.h"
 
 #if defined(INFERNO_ISA_AVX2) || defined(INFERNO_ISA_AVX512)
@@ -22,7 +23,8 @@ uint64_t read_stream(const uint8_t* data, size_t bytes) {
   alignas(64) uint64_t lanes[8];
   _mm512_store_si512(lanes, sum);
   uint64_t total = 0;
-  for (const uint64_t lane : lanes) total += lane;
+  for (const uint64_t lane : lanes)
+    total += lane;
   return total;
 }
 
@@ -31,17 +33,21 @@ uint64_t int8_products(int iterations, int32_t* sink) {
   __m512i sums[kChains] = {};
   __m512i a = _mm512_set1_epi8(3);
   const __m512i b = _mm512_set1_epi8(5);
-  for (__m512i& sum : sums) asm volatile("" : "+v"(sum));  // or the chains would be merged into one
+  for (__m512i& sum : sums)
+    asm volatile("" : "+v"(sum));  // or the chains would be merged into one
   for (int i = 0; i < iterations; ++i) {
-    for (__m512i& sum : sums) sum = _mm512_dpbusd_epi32(sum, a, b);
+    for (__m512i& sum : sums)
+      sum = _mm512_dpbusd_epi32(sum, a, b);
     asm volatile("" : "+v"(a));  // keeps the compiler from seeing that every round is the same
   }
   __m512i total = sums[0];
-  for (int i = 1; i < kChains; ++i) total = _mm512_add_epi32(total, sums[i]);
+  for (int i = 1; i < kChains; ++i)
+    total = _mm512_add_epi32(total, sums[i]);
   alignas(64) int32_t lanes[16];
   _mm512_store_si512(lanes, total);
   uint32_t lane_sum = 0;
-  for (const int32_t lane : lanes) lane_sum += static_cast<uint32_t>(lane);
+  for (const int32_t lane : lanes)
+    lane_sum += static_cast<uint32_t>(lane);
   *sink = static_cast<int32_t>(lane_sum);
   return static_cast<uint64_t>(iterations) * kChains * 64 * 2;
 }
@@ -74,7 +80,8 @@ uint64_t int8_products(int iterations, int32_t* sink) {
   __m256i a = _mm256_set1_epi8(3);
   const __m256i b = _mm256_set1_epi8(5);
   const __m256i ones = _mm256_set1_epi16(1);
-  for (__m256i& sum : sums) asm volatile("" : "+x"(sum));  // or the chains would be merged into one
+  for (__m256i& sum : sums)
+    asm volatile("" : "+x"(sum));  // or the chains would be merged into one
   for (int i = 0; i < iterations; ++i) {
     for (__m256i& sum : sums) {
       sum = _mm256_add_epi32(sum, _mm256_madd_epi16(_mm256_maddubs_epi16(a, b), ones));
@@ -85,7 +92,8 @@ uint64_t int8_products(int iterations, int32_t* sink) {
   uint32_t total = 0;
   for (const __m256i& sum : sums) {
     _mm256_store_si256(reinterpret_cast<__m256i*>(lanes), sum);
-    for (const int32_t lane : lanes) total += static_cast<uint32_t>(lane);
+    for (const int32_t lane : lanes)
+      total += static_cast<uint32_t>(lane);
   }
   *sink = static_cast<int32_t>(total);
   return static_cast<uint64_t>(iterations) * kChains * 32 * 2;
@@ -96,7 +104,8 @@ uint64_t int8_products(int iterations, int32_t* sink) {
 uint64_t read_stream(const uint8_t* data, size_t bytes) {
   uint64_t total = 0;
   const auto* words = reinterpret_cast<const uint64_t*>(data);
-  for (size_t i = 0; i < bytes / sizeof(uint64_t); ++i) total += words[i];
+  for (size_t i = 0; i < bytes / sizeof(uint64_t); ++i)
+    total += words[i];
   return total;
 }
 
@@ -104,13 +113,16 @@ uint64_t int8_products(int iterations, int32_t* sink) {
   constexpr int kLanes = 64;
   int32_t sums[kLanes] = {};
   int8_t a[kLanes];
-  for (int i = 0; i < kLanes; ++i) a[i] = static_cast<int8_t>(i % 7);
+  for (int i = 0; i < kLanes; ++i)
+    a[i] = static_cast<int8_t>(i % 7);
   for (int i = 0; i < iterations; ++i) {
     const auto b = static_cast<int8_t>(i & 63);
-    for (int lane = 0; lane < kLanes; ++lane) sums[lane] = (sums[lane] + a[lane] * b) & 0xFFFFFF;
+    for (int lane = 0; lane < kLanes; ++lane)
+      sums[lane] = (sums[lane] + a[lane] * b) & 0xFFFFFF;
   }
   *sink = 0;
-  for (const int32_t sum : sums) *sink ^= sum;
+  for (const int32_t sum : sums)
+    *sink ^= sum;
   return static_cast<uint64_t>(iterations) * kLanes * 2;
 }
 
