@@ -8,6 +8,7 @@
              tells history, plans or dates
   test       each x.cc has an x_test.cc beside it, or a test of its folder includes its header;
              x_y.cc may be tested in x_test.cc, sub/x.cc in sub_test.cc, app/x.cc in tests/
+             by a script of its name or by one that says it covers src/app/x.cc
   names      every path that ARCHITECTURE.md or README.md names exists
   words      no registry host and no path of somebody's machine in any file
 
@@ -176,7 +177,11 @@ def headers_in_tests(root, paths):
 
 def check_tests(root, paths):
     names, in_tests = {str(path) for path in paths}, headers_in_tests(root, paths)
-    scripts = [path.stem for path in paths if path.parts[0] == "tests" and path.suffix == ".py"]
+    scripts = [path for path in paths if path.parts[0] == "tests" and path.suffix == ".py"]
+    script_names = [path.stem for path in scripts]
+    covered = set(re.findall(r"\bsrc/app/\w+\.cc\b",
+                             "\n".join((root / path).read_text() for path in scripts
+                                       if path.stem.startswith("test_"))))
     for path in paths:
         if path.parts[0] != "src" or path.suffix != ".cc" or path.stem == "main":
             continue
@@ -184,7 +189,8 @@ def check_tests(root, paths):
             continue
         if (path.parts[1], str(path.relative_to("src").with_suffix(".h"))) in in_tests:
             continue
-        if path.parts[1] == "app" and any(name.startswith("test_" + path.stem) for name in scripts):
+        if path.parts[1] == "app" and (str(path) in covered or any(
+                name.startswith("test_" + path.stem) for name in script_names)):
             continue
         yield Finding("test", str(path), "", f"no {path.stem}_test.cc beside it")
 

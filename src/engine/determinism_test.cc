@@ -73,6 +73,8 @@ struct Variation {
   int requests = kRequests;
 };
 
+enum class Order : uint8_t { kTogether, kOneByOne };
+
 // A model loaded once for a number of threads, to be run in several ways.
 class Bench {
  public:
@@ -86,7 +88,7 @@ class Bench {
     weights_ = std::move(*model::Weights::load(checkpoint_, pool_, {}));
   }
 
-  std::vector<std::string> run(const Variation& how, bool one_at_a_time = false) {
+  std::vector<std::string> run(const Variation& how, Order order = Order::kTogether) {
     auto store = kv::PageStore::create(
         model::Decoder::kv_shape(weights_->config(), kernel::KvType::kF16), how.pages);
     const kernel::KernelTable& table = *kernel::table(how.isa);
@@ -112,7 +114,7 @@ class Bench {
       request.id = engine.next_id();
       running.push_back(std::make_shared<Transcript>());
       EXPECT_TRUE(engine.submit(std::move(request), running.back()));
-      if (one_at_a_time) running.back()->wait();
+      if (order == Order::kOneByOne) running.back()->wait();
     }
     for (const auto& transcript : running)
       spelled.push_back(transcript->wait());
@@ -181,7 +183,8 @@ TEST_P(Determinism, SameBytesHoweverARequestIsServed) {
   }
   Bench one(subject.path, 1);
   Bench two(subject.path, 2);
-  const std::vector<std::string> alone = two.run({.name = "alone", .caching = false}, true);
+  const std::vector<std::string> alone =
+      two.run({.name = "alone", .caching = false}, Order::kOneByOne);
   for (const Variation& how : variations) {
     SCOPED_TRACE(how.name);
     const std::vector<std::string> answers = (how.threads == 1 ? one : two).run(how);

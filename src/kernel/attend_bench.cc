@@ -42,9 +42,9 @@ Cache fill_cache(const KernelTable& t, const Shape& shape) {
   for (float& x : row)
     x = normal(generator);
   for (int p = 0; p < shape.positions; p += kPagePositions) {
-    t.store_kv(row.data(), row.data(), static_cast<size_t>(shape.width), kPagePositions, p,
-               shape.width, shape.kv_type, cache.store.data(), page_bytes(shape),
-               cache.pages.data());
+    t.store_kv({row.data(), row.data(), static_cast<size_t>(shape.width), kPagePositions, p,
+                shape.width, shape.kv_type, cache.store.data(), page_bytes(shape),
+                cache.pages.data()});
   }
   return cache;
 }

@@ -67,8 +67,8 @@ class Sequence {
 
   void remember(const KernelTable& t, int begin, int end) {
     const size_t from = static_cast<size_t>(begin) * static_cast<size_t>(shape_.width);
-    t.store_kv(k_.data() + from, v_.data() + from, static_cast<size_t>(shape_.width), end - begin,
-               begin, shape_.width, shape_.kv_type, store_.data(), page_bytes(), pages_.data());
+    t.store_kv({k_.data() + from, v_.data() + from, static_cast<size_t>(shape_.width), end - begin,
+                begin, shape_.width, shape_.kv_type, store_.data(), page_bytes(), pages_.data()});
   }
 
   // The outputs of positions [begin, end): [end - begin, group + 2, E].
@@ -316,9 +316,9 @@ TEST(StoreKv, TransposesKeysAndKeepsValuesInRows) {
   const std::vector<uint32_t> pages = {2, 0};
   for (const KernelTable* t : tables_of_this_cpu()) {
     std::vector<float> store(3 * kPageFloats, -1.0f);
-    t->store_kv(k.data(), v.data(), kWidth, 20, 5, kWidth, KvType::kF32,
-                reinterpret_cast<uint8_t*>(store.data()), kPageFloats * sizeof(float),
-                pages.data());
+    t->store_kv({k.data(), v.data(), kWidth, 20, 5, kWidth, KvType::kF32,
+                 reinterpret_cast<uint8_t*>(store.data()), kPageFloats * sizeof(float),
+                 pages.data()});
     size_t written = 0;
     for (size_t row = 0; row < 20; row++) {
       const size_t position = 5 + row;
@@ -347,8 +347,8 @@ TEST(StoreKv, RoundsToTheNearestHalf) {
   std::vector<uint16_t> plain;
   for (const KernelTable* t : tables_of_this_cpu()) {
     std::vector<uint16_t> store(2 * 16 * 16, 0xFFFF);
-    t->store_kv(k.data(), v.data(), 16, 1, 3, 16, KvType::kF16,
-                reinterpret_cast<uint8_t*>(store.data()), store.size() * 2, &page);
+    t->store_kv({k.data(), v.data(), 16, 1, 3, 16, KvType::kF16,
+                 reinterpret_cast<uint8_t*>(store.data()), store.size() * 2, &page});
     for (size_t e = 0; e < 16; e++)
       EXPECT_EQ(store[(16 + 3) * 16 + e], expected[e]) << e;
     if (plain.empty()) plain = store;

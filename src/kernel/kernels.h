@@ -49,7 +49,6 @@ struct KernelTable {
                         const QuantizedRows& out);
 
   // --- attention
-  // -------------------------------------------------------------------------------------------
   // For each row and head: scores s_j = scale * (chain over e ascending of fma(q[e], k_j[e])),
   // soft-capped; blocks of 64 absolute positions ascending, online softmax: m' = max(m, max s), p_j
   // = exp(s_j - m'),
@@ -58,29 +57,26 @@ struct KernelTable {
   // no part. scratch: kAttentionScratchBytes of the calling thread.
   void (*attend)(const AttentionInput& in, uint8_t* scratch);
 
-  // Writes the keys and values of `rows` consecutive positions of one key/value head into their
-  // pages. k, v: [rows] rows of head_width float at the given stride; page layout as in
-  // AttentionInput.
-  void (*store_kv)(const float* k, const float* v, size_t row_stride, int rows, int first_position,
-                   int head_width, KvType kv_type, uint8_t* kv_base, size_t page_stride,
-                   const uint32_t* page_table);
+  // Writes keys and values into their pages, converted to the cache's type.
+  void (*store_kv)(const KvRows& rows);
 
   // --- rows of floats
-  // --------------------------------------------------------------------------------------
   // out = x / sqrt(mean(x^2) + eps) * weight; the sum of squares over 16 lanes (lane = index mod
   // 16, fma in ascending order), lanes added as a fixed tree (8, 4, 2, 1). out may be x.
   void (*rms_norm)(const float* x, const float* weight, float eps, int width, float* out);
 
   // Rotates the first `rotary_width` elements of a head in place by cos/sin [rotary_width / 2] of
   // its position.
-  void (*rope_interleaved)(float* head, const float* cos, const float* sin, int rotary_width);  // pairs (2i, 2i+1)
-  void (*rope_neox)(float* head, const float* cos, const float* sin, int rotary_width);  // pairs (i, i + half)
+  // interleaved: pairs (2i, 2i + 1); neox: pairs (i, i + rotary_width / 2)
+  void (*rope_interleaved)(float* head, const float* cos, const float* sin, int rotary_width);
+  void (*rope_neox)(float* head, const float* cos, const float* sin, int rotary_width);
 
-  void (*add)(float* y, const float* x, int count);                       // y += x
-  void (*multiply_scalar)(float* y, float factor, int count);             // y *= factor
-  void (*silu_multiply)(float* gate, const float* up, int count);         // gate = silu(gate) * up
-  void (*gelu_tanh_multiply)(float* gate, const float* up, int count);    // gate = gelu_tanh(gate) * up
-  void (*softcap)(float* y, float cap, int count);                        // y = cap * tanh(y / cap)
+  void (*add)(float* y, const float* x, int count);                // y += x
+  void (*multiply_scalar)(float* y, float factor, int count);      // y *= factor
+  void (*silu_multiply)(float* gate, const float* up, int count);  // gate = silu(gate) * up
+  void (*gelu_tanh_multiply)(float* gate, const float* up,
+                             int count);            // gate = gelu_tanh(gate) * up
+  void (*softcap)(float* y, float cap, int count);  // y = cap * tanh(y / cap)
 
   // Largest element and the lowest index that holds it; NaN is never the largest.
   void (*argmax)(const float* x, int count, int* index, float* value);
@@ -106,7 +102,6 @@ const KernelTable* table(Isa isa);
 const KernelTable& best_table();
 
 // --- formats (formats.h has the details)
-// -------------------------------------------------------------------
 
 // What a tensor [n, k] of a file's type becomes when packed. Returns false when the type cannot be
 // multiplied with (integers, or k not a multiple of the type's block).
@@ -114,10 +109,10 @@ bool packed_shape(TensorType type, int n, int k, PackedMatrix* shape);
 size_t packed_bytes(const PackedMatrix& shape);
 ActivationKind activation_kind(PackedFormat format);
 
-// Packs panels [panel_begin, panel_end) of a tensor's rows (its bytes as in the file) into `data`.
+// Packs `panels` of a tensor's rows (its bytes as in the file) into `data`.
 // Different panels may be packed by different threads. Exact: no value changes.
 void pack_panels(TensorType type, const uint8_t* tensor, const PackedMatrix& shape, uint8_t* data,
-                 int panel_begin, int panel_end);
+                 PanelRange panels);
 
 // The float values of `count` elements (a multiple of the type's block) of a tensor's bytes. False
 // for a type that has no float meaning here.

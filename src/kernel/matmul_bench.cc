@@ -206,7 +206,7 @@ void pack(benchmark::State& state, TensorType type) {
   const std::vector<uint8_t> tensor = random_tensor(type, n, k, random);
   PackedTensor w = packed(type, n, k, tensor);
   for (auto _ : state) {
-    pack_panels(type, tensor.data(), w.matrix, w.bytes.data(), 0, n / 16);
+    pack_panels(type, tensor.data(), w.matrix, w.bytes.data(), {0, n / 16});
     benchmark::ClobberMemory();
   }
   state.SetBytesProcessed(state.iterations() * static_cast<int64_t>(tensor.size()));

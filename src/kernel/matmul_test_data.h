@@ -95,7 +95,7 @@ inline PackedTensor packed(TensorType type, int n, int k, const std::vector<uint
   if (!packed_shape(type, n, k, &shape)) std::abort();
   PackedTensor result = {shape, AlignedBytes(packed_bytes(shape))};
   const int panels = (n + 15) / 16;
-  pack_panels(type, tensor.data(), shape, result.bytes.data(), 0, panels);
+  pack_panels(type, tensor.data(), shape, result.bytes.data(), {0, panels});
   result.matrix.data = result.bytes.data();
   return result;
 }

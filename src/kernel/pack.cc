@@ -194,10 +194,10 @@ void pack_quantized(TensorType type, const PanelRows& rows, const PackedMatrix& 
 }  // namespace
 
 void pack_panels(TensorType type, const uint8_t* tensor, const PackedMatrix& shape, uint8_t* data,
-                 int panel_begin, int panel_end) {
+                 PanelRange panels) {
   const BlockShape block = block_shape(type);
   const size_t row_bytes = static_cast<size_t>(shape.k) / block.elements * block.bytes;
-  for (int panel = panel_begin; panel < panel_end; ++panel) {
+  for (int panel = panels.begin; panel < panels.end; ++panel) {
     const int first = panel * layout::kPanelOutputs;
     const int left = shape.n - first;
     const PanelRows rows = {tensor + static_cast<size_t>(first) * row_bytes, row_bytes,

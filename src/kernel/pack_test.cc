@@ -74,7 +74,7 @@ TEST_P(Pack, PanelsPackedApartAreThoseOfTheWhole) {
   const size_t bytes = packed_bytes(whole.matrix);
   const AlignedBytes apart(bytes);
   for (const int panel : {3, 0, 4, 2, 1}) {
-    pack_panels(type(), tensor.data(), whole.matrix, apart.data(), panel, panel + 1);
+    pack_panels(type(), tensor.data(), whole.matrix, apart.data(), {panel, panel + 1});
   }
   EXPECT_EQ(0, std::memcmp(apart.data(), whole.bytes.data(), bytes));
 }

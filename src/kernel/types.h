@@ -13,11 +13,41 @@ namespace inferno::kernel {
 
 // Tensor element types, with the numbers GGUF gives them (ggml/include/ggml.h, enum ggml_type).
 enum class TensorType : uint32_t {
-  kF32 = 0, kF16 = 1, kQ4_0 = 2, kQ4_1 = 3, kQ5_0 = 6, kQ5_1 = 7, kQ8_0 = 8, kQ8_1 = 9,
-  kQ2_K = 10, kQ3_K = 11, kQ4_K = 12, kQ5_K = 13, kQ6_K = 14, kQ8_K = 15,
-  kIQ2_XXS = 16, kIQ2_XS = 17, kIQ3_XXS = 18, kIQ1_S = 19, kIQ4_NL = 20, kIQ3_S = 21, kIQ2_S = 22,
-  kIQ4_XS = 23, kI8 = 24, kI16 = 25, kI32 = 26, kI64 = 27, kF64 = 28, kIQ1_M = 29, kBF16 = 30,
-  kTQ1_0 = 34, kTQ2_0 = 35, kMXFP4 = 39, kNVFP4 = 40, kQ1_0 = 41, kQ2_0 = 42,
+  kF32 = 0,
+  kF16 = 1,
+  kQ4_0 = 2,
+  kQ4_1 = 3,
+  kQ5_0 = 6,
+  kQ5_1 = 7,
+  kQ8_0 = 8,
+  kQ8_1 = 9,
+  kQ2_K = 10,
+  kQ3_K = 11,
+  kQ4_K = 12,
+  kQ5_K = 13,
+  kQ6_K = 14,
+  kQ8_K = 15,
+  kIQ2_XXS = 16,
+  kIQ2_XS = 17,
+  kIQ3_XXS = 18,
+  kIQ1_S = 19,
+  kIQ4_NL = 20,
+  kIQ3_S = 21,
+  kIQ2_S = 22,
+  kIQ4_XS = 23,
+  kI8 = 24,
+  kI16 = 25,
+  kI32 = 26,
+  kI64 = 27,
+  kF64 = 28,
+  kIQ1_M = 29,
+  kBF16 = 30,
+  kTQ1_0 = 34,
+  kTQ2_0 = 35,
+  kMXFP4 = 39,
+  kNVFP4 = 40,
+  kQ1_0 = 41,
+  kQ2_0 = 42,
 };
 
 // How many elements a block of a type holds and how many bytes it takes; both 0 for an unknown
@@ -49,10 +79,18 @@ struct QuantizedRows {
 
 // What a packed matrix holds. A panel is 16 outputs; panels are stored one after the other.
 enum class PackedFormat : uint8_t {
-  kF32, kF16, kBF16,  // floats: panel = [k][16] elements
-  kQ4, kQ5, kQ8,      // groups of 32 along k: codes, one 16-bit scale, perhaps one 16-bit minimum
-  kQ2K, kQ3K, kQ4K, kQ5K, kQ6K,  // super-blocks of 256 with integer sub-scales
-  kCodebook4K,                   // the same with 4-bit codes that index a codebook (IQ4_XS)
+  kF32,
+  kF16,
+  kBF16,  // floats: panel = [k][16] elements
+  kQ4,
+  kQ5,
+  kQ8,  // groups of 32 along k: codes, one 16-bit scale, perhaps one 16-bit minimum
+  kQ2K,
+  kQ3K,
+  kQ4K,
+  kQ5K,
+  kQ6K,         // super-blocks of 256 with integer sub-scales
+  kCodebook4K,  // the same with 4-bit codes that index a codebook (IQ4_XS)
 };
 
 // Which activations a format is multiplied with.
@@ -109,23 +147,45 @@ inline constexpr int kPagePositions = 16;
 // page p of the sequence starts at kv_base + page_table[p] * page_stride (bytes), and holds the
 // absolute positions [16 p, 16 p + 16).
 struct AttentionInput {
-  const float* q;            // [rows, H, E] float, of which heads [head_begin, head_begin + group) are used
-  size_t q_row_stride;       // floats from one row to the next
-  float* out;                // [rows, H, E] float, same heads
+  const float* q;       // [rows, H, E] float; heads [head_begin, head_begin + group) are used
+  size_t q_row_stride;  // floats from one row to the next
+  float* out;           // [rows, H, E] float, same heads
   size_t out_row_stride;
-  int rows;                  // consecutive positions: row r is at absolute position first_position + r
+  int rows;  // consecutive positions: row r is at absolute position first_position + r
   int first_position;
-  int head_begin;            // first query head of this key/value head's group
-  int group;                 // query heads per key/value head
-  int head_width;            // E, a multiple of 16
-  float scale;               // multiplies q . k
-  float softcap;             // 0: none; else scores become cap * tanh(score / cap)
-  int window;                // 0: none; else a row sees itself and the window - 1 positions before it
-  const float* sinks;        // [group] float, an extra logit per head that takes weight but has no value; or null
+  int head_begin;  // first query head of this key/value head's group
+  int group;       // query heads per key/value head
+  int head_width;  // E, a multiple of 16
+  float scale;     // multiplies q . k
+  float softcap;   // 0: none; else scores become cap * tanh(score / cap)
+  int window;      // 0: none; else a row sees itself and the window - 1 positions before it
+  const float*
+      sinks;  // [group] float, an extra logit per head that takes weight but has no value; or null
   KvType kv_type;
-  const uint8_t* kv_base;    // layer and key/value head already added
-  size_t page_stride;        // bytes from page i to page i + 1 of the store
+  const uint8_t* kv_base;  // layer and key/value head already added
+  size_t page_stride;      // bytes from page i to page i + 1 of the store
   const uint32_t* page_table;
+};
+
+// Keys and values of consecutive positions of one key/value head, and the pages they go to, as in
+// AttentionInput.
+struct KvRows {
+  const float* k;     // [rows] rows of head_width float
+  const float* v;     // the same
+  size_t row_stride;  // floats from one row to the next, of k and of v
+  int rows;
+  int first_position;
+  int head_width;
+  KvType kv_type;
+  uint8_t* kv_base;
+  size_t page_stride;
+  const uint32_t* page_table;
+};
+
+// Panels [begin, end) of a packed matrix.
+struct PanelRange {
+  int begin;
+  int end;
 };
 
 }  // namespace inferno::kernel

@@ -212,10 +212,10 @@ void Decoder::rotate_and_store(int layer, std::span<const ForwardPiece> pieces) 
       }
       const float* keys = qkv_ + as_size(segment.row) * stride + query_width;
       for (int head = 0; head < c.kv_head_count; ++head) {
-        table_.store_kv(keys + as_size(head) * width, keys + kv_width + as_size(head) * width,
-                        stride, segment.count, segment.position, c.head_width, store_.shape().type,
-                        store_.base(layer, head), store_.page_stride(),
-                        pieces[as_size(segment.piece)].pages.data());
+        table_.store_kv({keys + as_size(head) * width, keys + kv_width + as_size(head) * width,
+                         stride, segment.count, segment.position, c.head_width, store_.shape().type,
+                         store_.base(layer, head), store_.page_stride(),
+                         pieces[as_size(segment.piece)].pages.data()});
       }
     }
   });

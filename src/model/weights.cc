@@ -27,7 +27,7 @@ void pack_as_floats(const Tensor& tensor, const kernel::PackedMatrix& matrix, ui
     kernel::dequantize(tensor.type, source,
                        static_cast<size_t>(panel.n) * static_cast<size_t>(matrix.k), rows.data());
     kernel::pack_panels(kernel::TensorType::kF32, reinterpret_cast<const uint8_t*>(rows.data()),
-                        panel, data + static_cast<size_t>(index) * matrix.panel_bytes, 0, 1);
+                        panel, data + static_cast<size_t>(index) * matrix.panel_bytes, {0, 1});
   }
 }
 
@@ -55,8 +55,8 @@ Result<std::unique_ptr<Weights>> Weights::load(std::shared_ptr<const Checkpoint>
         matrix.format != kernel::PackedFormat::kF32 || next.tensor.type == kernel::TensorType::kF32;
     pool.parallel_for(next.linear->panel_count(), 1, [&](Range panels, int) {
       if (in_place) {
-        kernel::pack_panels(next.tensor.type, next.tensor.data, matrix, data, panels.begin,
-                            panels.end);
+        kernel::pack_panels(next.tensor.type, next.tensor.data, matrix, data,
+                            {panels.begin, panels.end});
       } else {
         pack_as_floats(next.tensor, matrix, data, panels);
       }

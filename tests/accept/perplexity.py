@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # Perplexity of the three real models within 1 % of a reference's (../shared/models/real).
-"""Scores a text through /v1/completions with echo and logprobs; prints ours beside the references'."""
+"""Scores a text through /v1/completions with echo and logprobs, beside the references' figures."""
 
 import json
 import math
@@ -23,7 +23,8 @@ def measure(model, golden, text):
     with tempfile.TemporaryDirectory() as folder:
         server = served.Served(folder, served.cached_model(model))
         try:
-            ids = server.post("/tokenize", {"prompt": text, "add_special_tokens": True}).json()["tokens"]
+            question = {"prompt": text, "add_special_tokens": True}
+            ids = server.post("/tokenize", question).json()["tokens"]
             ids = ids[: golden["token_count"]]
             body = {"prompt": ids, "max_tokens": 1, "echo": True, "logprobs": 0, "temperature": 0}
             answer = server.post("/v1/completions", body, timeout=1800)

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-# The 2+2 question 1,000 times: the same answer on 1 and 2 threads, alone and beside 15 other requests.
-"""Usage: two_plus_two.py [--times N]. Needs the cached models smollm2-135m and qwen2.5-coder-1.5b."""
+# The 2+2 question 1,000 times: one answer on 1 and 2 threads, alone and beside 15 other requests.
+"""Usage: two_plus_two.py [--times N]. Needs smollm2-135m and qwen2.5-coder-1.5b in the cache."""
 
 import argparse
 import concurrent.futures

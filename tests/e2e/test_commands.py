@@ -1,10 +1,20 @@
-"""The commands of the terminal, each as a process."""
+"""The commands of the terminal, each as a process.
+
+Covers src/app/run.cc, src/app/chat.cc, src/app/info.cc, src/app/text_commands.cc,
+src/app/version.cc, src/app/bench.cc, src/app/machine_peak.cc and src/app/local_model.cc.
+"""
 
 import json
+import os
+import pty
 import re
+import signal
+import subprocess
+import time
 
 import pytest
 from conftest import need_cached, need_shared
+from served import binary
 
 QUESTION = "What is 2+2? Answer with number only"
 
@@ -205,3 +215,79 @@ def test_bench_reports_each_test(inferno, smollm_path):
         assert len(test["tokens_per_s"]) == 2
         assert min(test["tokens_per_s"]) <= test["median"] <= max(test["tokens_per_s"])
         assert min(test["tokens_per_s"]) > 0
+
+
+class Terminal:
+    """`inferno chat` in a pseudo-terminal of its own."""
+
+    def __init__(self, folder, *arguments):
+        self.leader, follower = pty.openpty()
+        self.process = subprocess.Popen(
+            [str(binary()), "chat", *map(str, arguments)],
+            stdin=follower,
+            stdout=follower,
+            stderr=follower,
+            start_new_session=True,
+            env={**os.environ, "XDG_STATE_HOME": str(folder), "TERM": "xterm"},
+        )
+        os.close(follower)
+        os.set_blocking(self.leader, False)
+        self.seen = b""
+
+    def wait_for(self, pattern, timeout_s=60):
+        """Reads until `pattern` (bytes) matches what came since the last match."""
+        deadline = time.monotonic() + timeout_s
+        while not (found := re.search(pattern, self.seen)):
+            assert time.monotonic() < deadline, f"no {pattern} in {self.seen!r}"
+            try:
+                self.seen += os.read(self.leader, 65536)
+            except (BlockingIOError, OSError):
+                time.sleep(0.02)
+        self.seen = self.seen[found.end() :]
+        return found
+
+    def type(self, text):
+        os.write(self.leader, text)
+
+    def close(self):
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+        os.close(self.leader)
+
+
+@pytest.fixture
+def terminal(tmp_path, smollm_path):
+    opened = Terminal(tmp_path, smollm_path, "--temperature", 0, "--max-tokens", 4000)
+    yield opened
+    opened.close()
+
+
+def test_chat_answers_and_ctrl_c_stops_the_answer_not_the_program(terminal):
+    terminal.wait_for(rb"> ")
+    terminal.type(QUESTION.encode() + b"\n")
+    terminal.wait_for(rb"2 \+ 2 = 4")
+    terminal.wait_for(rb"> ")
+    terminal.type(b"Write a very long story about a dragon.\n")
+    terminal.wait_for(rb"dragon[^\n]*\n.{40}")
+    terminal.process.send_signal(signal.SIGINT)
+    terminal.wait_for(rb"\[stopped\]")
+    terminal.wait_for(rb"> ")
+    assert terminal.process.poll() is None
+    terminal.type(b"/exit\n")
+    assert terminal.process.wait(30) == 0
+
+
+def test_chat_keeps_a_history_and_ctrl_d_leaves(terminal, tmp_path):
+    terminal.wait_for(rb"> ")
+    terminal.type(b"/reset\n")
+    terminal.wait_for(rb"> ")
+    terminal.type(b"\x04")
+    assert terminal.process.wait(30) == 0
+    assert "/reset" in (tmp_path / "inferno" / "history").read_text().replace("\\040", " ")
+
+
+def test_chat_reads_lines_without_a_terminal(inferno, smollm_path):
+    result = inferno("chat", smollm_path, "--temperature", 0, stdin=QUESTION.encode() + b"\n")
+    assert result.returncode == 0
+    assert b"2 + 2 = 4" in result.stdout

@@ -421,18 +421,16 @@ void attend(const AttentionInput& in, uint8_t* scratch) {
   }
 }
 
-void store_kv(const float* k, const float* v, size_t row_stride, int rows, int first_position,
-              int head_width, KvType kv_type, uint8_t* kv_base, size_t page_stride,
-              const uint32_t* page_table) {
-  for (int row = 0; row < rows; ++row) {
-    const int position = first_position + row;
-    const Slot slot = {kv_base + page_table[position / kPagePositions] * page_stride,
+void store_kv(const KvRows& in) {
+  for (int row = 0; row < in.rows; ++row) {
+    const int position = in.first_position + row;
+    const Slot slot = {in.kv_base + in.page_table[position / kPagePositions] * in.page_stride,
                        position % kPagePositions};
-    const size_t from = static_cast<size_t>(row) * row_stride;
-    if (kv_type == KvType::kF32) {
-      store_position<float>(k + from, v + from, head_width, slot);
+    const size_t from = static_cast<size_t>(row) * in.row_stride;
+    if (in.kv_type == KvType::kF32) {
+      store_position<float>(in.k + from, in.v + from, in.head_width, slot);
     } else {
-      store_position<uint16_t>(k + from, v + from, head_width, slot);
+      store_position<uint16_t>(in.k + from, in.v + from, in.head_width, slot);
     }
   }
 }

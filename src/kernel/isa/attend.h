@@ -10,8 +10,6 @@
 namespace inferno::kernel::INFERNO_ISA {
 
 void attend(const AttentionInput& in, uint8_t* scratch);
-void store_kv(const float* k, const float* v, size_t row_stride, int rows, int first_position,
-              int head_width, KvType kv_type, uint8_t* kv_base, size_t page_stride,
-              const uint32_t* page_table);
+void store_kv(const KvRows& in);
 
 }  // namespace inferno::kernel::INFERNO_ISA
