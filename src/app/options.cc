@@ -5,6 +5,7 @@
 #include <cctype>
 #include <charconv>
 #include <cmath>
+#include <cstdlib>
 
 #include "base/thread_pool.h"
 
@@ -27,6 +28,24 @@ constexpr std::array<Unit, 12> kUnits = {{{"B", 1},
                                           {"K", 1024.0},
                                           {"M", 1048576.0},
                                           {"G", 1073741824.0}}};
+
+// CLI11 lets the file beat the variable. Variables whose flag is not given become flags here, in
+// front of the others, so that they beat it.
+void add_variables(const CLI::App& app, std::vector<std::string>& arguments) {
+  for (const CLI::Option* option : app.get_options()) {
+    if (option->get_envname().empty() || option->get_positional()) continue;
+    const char* value = std::getenv(option->get_envname().c_str());
+    if (value == nullptr || *value == '\0') continue;
+    const bool is_given = std::ranges::any_of(arguments, [&](const std::string& argument) {
+      if (!argument.starts_with("--")) return false;
+      return option->check_lname(argument.substr(2, argument.find('=') - 2)) ||
+             argument.substr(0, argument.find('=')) == "--no-" + option->get_lnames().front();
+    });
+    if (is_given) continue;
+    arguments.insert(arguments.begin(),
+                     fmt::format("--{}={}", option->get_lnames().front(), value));
+  }
+}
 
 }  // namespace
 
@@ -75,8 +94,12 @@ void add_engine_options(CLI::App& app, EngineOptions& options) {
 }
 
 std::optional<int> parse(CLI::App& app, int argc, char** argv) {
+  // CLI11 takes arguments last first.
+  std::vector<std::string> arguments(argv + 1, argv + argc);
+  add_variables(app, arguments);
+  std::ranges::reverse(arguments);
   try {
-    app.parse(argc, argv);
+    app.parse(std::move(arguments));
   } catch (const CLI::ParseError& error) {
     const int code = app.exit(error);
     return code == 0 ? 0 : 2;

@@ -18,8 +18,12 @@ EngineOptions parse_engine(std::vector<std::string> arguments) {
   EngineOptions options;
   prepare(app, "test", "");
   add_engine_options(app, options);
-  std::ranges::reverse(arguments);
-  app.parse(arguments);
+  arguments.insert(arguments.begin(), "test");
+  std::vector<char*> argv;
+  for (std::string& argument : arguments)
+    argv.push_back(argument.data());
+  const auto code = parse(app, static_cast<int>(argv.size()), argv.data());
+  if (code) throw CLI::RuntimeError(*code);
   return options;
 }
 
@@ -34,6 +38,10 @@ TEST(Options, AFlagBeatsTheVariableAndTheVariableBeatsTheFile) {
   EXPECT_EQ(options.max_model_len, 100);
   EXPECT_EQ(parse_engine({"m", "--threads", "7"}).threads, 7);
   unsetenv("INFERNO_THREADS");
+  setenv("INFERNO_ENABLE_PREFIX_CACHING", "false", 1);
+  EXPECT_FALSE(parse_engine({"m"}).prefix_caching);
+  EXPECT_TRUE(parse_engine({"m", "--enable-prefix-caching"}).prefix_caching);
+  unsetenv("INFERNO_ENABLE_PREFIX_CACHING");
   std::remove(file.c_str());
 }
 

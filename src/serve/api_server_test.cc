@@ -134,11 +134,9 @@ class BodyMutator {
 
   std::string with_wrong_field(const std::string& good) {
     static const std::vector<std::string> kFields = {
-        "temperature",   "top_p", "top_k",          "min_p",
-        "seed",          "n",     "max_tokens",     "stream",
-        "logit_bias",    "echo",  "priority",       "presence_penalty",
-        "min_tokens",    "model", "stop_token_ids", "cache_salt",
-        "stream_options"};
+        "temperature", "top_p",  "top_k",          "min_p",         "seed",     "n",
+        "max_tokens",  "stream", "logit_bias",     "echo",          "priority", "presence_penalty",
+        "min_tokens",  "model",  "stop_token_ids", "stream_options"};
     // None of these is right for any of the fields.
     static const std::vector<std::string> kValues = {
         "\"\\u0000\"", "[[]]",         "{\"a\": {}}", "-1e400",
