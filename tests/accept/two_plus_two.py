@@ -75,8 +75,9 @@ def main():
                         wrong, variants = try_server(server, expected, times, has_company)
                     finally:
                         server.stop()
+                company = "beside 15 others" if has_company else "alone"
                 print(
-                    f"{model}, {threads} threads, {'beside 15 others' if has_company else 'alone'}: "
+                    f"{model}, {threads} threads, {company}: "
                     f"{times} answers, {wrong} wrong, {variants} variants of logprobs",
                     flush=True,
                 )
