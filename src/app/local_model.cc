@@ -4,12 +4,16 @@
 
 #include <algorithm>
 #include <chrono>
+#include <system_error>
 
 #include "app/model_names.h"
 #include "base/memory.h"
 
 namespace inferno::app {
 namespace {
+
+// So that page numbers and position counts stay far from the limits of an int.
+constexpr size_t kMostPages = size_t{1} << 26;
 
 kernel::KvType kv_type_of(const std::string& name) {
   return name == "f32" ? kernel::KvType::kF32 : kernel::KvType::kF16;
@@ -33,14 +37,16 @@ Result<ModelText> open_text(const std::string& model, model::Checkpoint::Need ne
   text.checkpoint = std::move(*checkpoint);
   auto vocabulary = text.checkpoint->vocabulary();
   if (!vocabulary) return std::unexpected(vocabulary.error());
-  const auto spelled = [&](std::optional<TokenId> id) {
-    return id ? vocabulary->tokens[static_cast<size_t>(*id)] : std::string();
-  };
-  const std::string bos = spelled(vocabulary->bos);
-  const std::string eos = spelled(vocabulary->eos);
   auto tokenizer = token::Tokenizer::create(std::move(*vocabulary));
   if (!tokenizer) return std::unexpected(tokenizer.error());
   text.tokenizer = std::move(*tokenizer);
+  // Ids within the vocabulary now: create() checked them.
+  const token::Vocabulary& known = text.tokenizer->vocabulary();
+  const auto spelled = [&](std::optional<TokenId> id) {
+    return id ? known.tokens[static_cast<size_t>(*id)] : std::string();
+  };
+  const std::string bos = spelled(known.bos);
+  const std::string eos = spelled(known.eos);
   const std::string source = text.checkpoint->chat_template();
   if (!source.empty()) {
     auto parsed = token::ChatTemplate::parse(source, bos, eos);
@@ -90,8 +96,12 @@ Result<std::unique_ptr<LocalModel>> LocalModel::load(const EngineOptions& option
   if (!warning.empty()) fmt::print(stderr, "warning: {}\n", warning);
   local->text_ = std::move(*text);
   local->kv_type_ = kv_type_of(options.kv_cache_dtype);
-  local->pool_ =
-      std::make_unique<ThreadPool>(options.threads > 0 ? options.threads : available_cores());
+  const int threads = options.threads > 0 ? options.threads : available_cores();
+  try {
+    local->pool_ = std::make_unique<ThreadPool>(threads);
+  } catch (const std::system_error& refused) {
+    return fail(Fault::kOverloaded, "threads: the system refused {}: {}", threads, refused.what());
+  }
   if (auto done = local->load_weights(progress); !done) return std::unexpected(done.error());
   if (auto done = local->plan_context(options); !done) return std::unexpected(done.error());
   if (auto done = local->start_engine(options, metrics); !done)
@@ -120,7 +130,7 @@ Result<void> LocalModel::plan_context(const EngineOptions& options) {
   const int wanted_len = options.max_model_len > 0 ? options.max_model_len : config.context_length;
   const auto useful_pages =
       static_cast<size_t>(kv::pages_for(wanted_len)) * static_cast<size_t>(options.max_num_seqs);
-  const size_t pages = std::min(*memory / page_bytes, useful_pages);
+  const size_t pages = std::min({*memory / page_bytes, useful_pages, kMostPages});
   if (options.max_model_len > config.context_length) {
     return fail_field("max-model-len", "{} is more than the {} positions that {} is made for",
                       options.max_model_len, config.context_length, text_.checkpoint->name());
@@ -137,6 +147,10 @@ Result<void> LocalModel::plan_context(const EngineOptions& options) {
                       bytes_text(page_bytes));
   }
   kv_page_count_ = static_cast<int>(pages);
+  if (wanted_len < 2) {
+    return fail_field("max-model-len",
+                      "{} leaves no room for a prompt and an answer of 1 token each", wanted_len);
+  }
   max_model_len_ = static_cast<int>(std::min(static_cast<size_t>(wanted_len), positions));
   return {};
 }
@@ -146,8 +160,9 @@ Result<void> LocalModel::start_engine(const EngineOptions& options, MetricRegist
   auto store = kv::PageStore::create(shape, kv_page_count_);
   if (!store) return std::unexpected(store.error());
   store_ = std::move(*store);
-  const int batch_tokens =
-      std::min(options.max_num_batched_tokens, std::max(max_model_len_ * options.max_num_seqs, 1));
+  const auto batch_tokens =
+      static_cast<int>(std::min(int64_t{options.max_num_batched_tokens},
+                                int64_t{max_model_len_} * int64_t{options.max_num_seqs}));
   auto decoder = model::Decoder::create(
       {.weights = *weights_, .table = *table_, .pool = *pool_, .store = *store_},
       {.batch_tokens = batch_tokens, .logit_rows = std::min(32, batch_tokens)});

@@ -1,10 +1,12 @@
 // inferno serve MODEL: loads a model and serves it over HTTP until it is told to stop.
 //
-// SIGTERM or SIGINT: no new requests, running ones get up to --drain-timeout, exit 0. A second
+// SIGTERM or SIGINT while it loads ends it; later: no new requests, running ones get up to --drain-timeout, exit 0. A second
 // signal ends at once.
+#include <atomic>
 #include <csignal>
 #include <cstdio>
 #include <fstream>
+#include <semaphore>
 #include <thread>
 
 #include "app/command.h"
@@ -30,9 +32,13 @@ void add_serve_options(CLI::App& app, ServeOptions& options) {
   add_option(app, "--port", options.port, "port to listen on; 0: the system chooses");
   add_option(app, "--port-file", options.port_file, "file to write the port to when ready");
   add_option(app, "--served-model-name", options.served_model_names,
-             "name in the API; several may be given, answers carry the first");
+             "name in the API; several may be given, answers carry the first")
+      ->expected(1)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   add_option(app, "--api-key", options.api_keys,
-             "key that requests under /v1 must bring; may be repeated");
+             "key that requests under /v1 must bring; may be repeated")
+      ->expected(1)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   add_option(app, "--drain-timeout", options.drain_timeout_s,
              "seconds that running requests get at the end")
       ->check(CLI::Range(0.0, 86400.0));
@@ -53,14 +59,6 @@ Result<void> write_port_file(const std::string& path, uint16_t port) {
   return {};
 }
 
-sigset_t stop_signals() {
-  sigset_t set;
-  sigemptyset(&set);
-  sigaddset(&set, SIGTERM);
-  sigaddset(&set, SIGINT);
-  return set;
-}
-
 std::string default_name(const EngineOptions& options) {
   const std::filesystem::path path = options.model;
   std::string name =
@@ -69,10 +67,42 @@ std::string default_name(const EngineOptions& options) {
   return name.empty() ? options.model : name;
 }
 
+// Waits for signals from before the model is loaded: while it loads the first one ends the process,
+// afterwards the first one asks for an orderly stop and the second one ends it.
+// Threads: wait_for_stop() and set_ready() from the main thread.
+class StopSignals {
+ public:
+  // Blocks the signals for this thread and all it starts later. Requires: no other thread runs yet.
+  StopSignals() {
+    sigemptyset(&set_);
+    sigaddset(&set_, SIGTERM);
+    sigaddset(&set_, SIGINT);
+    pthread_sigmask(SIG_BLOCK, &set_, nullptr);
+    std::thread([this] { watch(); }).detach();
+  }
+
+  void set_ready() { is_ready_.store(true); }
+  void wait_for_stop() { stop_.acquire(); }
+
+ private:
+  static constexpr int kEndedBySignal = 130;
+
+  void watch() {
+    int signal = 0;
+    sigwait(&set_, &signal);
+    if (!is_ready_.load()) std::_Exit(kEndedBySignal);
+    stop_.release();
+    sigwait(&set_, &signal);
+    std::_Exit(kEndedBySignal);
+  }
+
+  sigset_t set_{};
+  std::atomic<bool> is_ready_{false};
+  std::binary_semaphore stop_{0};
+};
+
 int serve(ServeOptions& options) {
-  // Blocked before any thread starts, so that only sigwait() below sees them.
-  const sigset_t signals = stop_signals();
-  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  static StopSignals signals;  // outlives its thread, which ends with the process
 
   MetricRegistry metrics;
   if (options.served_model_names.empty())
@@ -96,6 +126,7 @@ int serve(ServeOptions& options) {
   auto server = serve::ApiServer::start(std::move(api), {std::move(served)}, metrics);
   if (!server) return report("serve", server.error());
   const uint16_t port = (*server)->port();
+  signals.set_ready();
   fmt::print("serving {} on http://{}:{}\n", options.served_model_names.front(), options.host,
              port);
   std::fflush(stdout);
@@ -103,15 +134,8 @@ int serve(ServeOptions& options) {
     return report("serve", written.error());
   }
 
-  int signal = 0;
-  sigwait(&signals, &signal);
+  signals.wait_for_stop();
   fmt::print(stderr, "stopping: running requests get up to {} s\n", options.drain_timeout_s);
-  std::thread impatience([signals] {
-    int again = 0;
-    sigwait(&signals, &again);
-    std::_Exit(130);
-  });
-  impatience.detach();
   (*server)->stop(
       std::chrono::milliseconds(static_cast<int64_t>(options.drain_timeout_s * 1000.0)));
   if (!options.port_file.empty()) std::remove(options.port_file.c_str());

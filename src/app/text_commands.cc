@@ -44,13 +44,15 @@ Result<std::string> decode_ids(const token::Tokenizer& tokenizer, const std::str
 }
 
 // "2026-11-23T09:05:07" in the process's time zone, as templates that print the date are tested.
-std::chrono::system_clock::time_point time_of(const std::string& text) {
+Result<std::chrono::system_clock::time_point> time_of(const std::string& text) {
   std::tm fields{};
   std::istringstream in(text);
   in >> std::get_time(&fields,
                       text.find('T') != std::string::npos ? "%Y-%m-%dT%H:%M:%S" : "%Y-%m-%d");
   fields.tm_isdst = -1;
-  if (in.fail()) return std::chrono::system_clock::now();
+  if (in.fail()) {
+    return fail_field("date", "date is '{}', expected YYYY-MM-DD or YYYY-MM-DDThh:mm:ss", text);
+  }
   return std::chrono::system_clock::from_time_t(std::mktime(&fields));
 }
 
@@ -93,7 +95,9 @@ Result<std::string> render(const std::string& source_or_model, boost::json::obje
     } else if (key == "add_generation_prompt") {
       request.add_generation_prompt = value.is_bool() && value.get_bool();
     } else if (key == "date" && value.is_string()) {
-      request.now = time_of(std::string(value.get_string()));
+      auto time = time_of(std::string(value.get_string()));
+      if (!time) return std::unexpected(time.error());
+      request.now = *time;
     } else if (key != "bos_token" && key != "eos_token") {
       request.extra[key] = value;
     }

@@ -72,7 +72,11 @@ size_t available_memory_bytes() {
   size_t available = kilobytes_after("/proc/meminfo", "MemAvailable:");
   const size_t limit = cgroup_number("/sys/fs/cgroup/memory.max");
   if (limit != std::numeric_limits<size_t>::max()) {
-    const size_t used = cgroup_number("/sys/fs/cgroup/memory.current");
+    // Cached file pages count as used there, but the system takes them back when it needs them.
+    const size_t cached = kilobytes_after("/sys/fs/cgroup/memory.stat", "inactive_file ") / 1024 +
+                          kilobytes_after("/sys/fs/cgroup/memory.stat", "active_file ") / 1024;
+    const size_t current = cgroup_number("/sys/fs/cgroup/memory.current");
+    const size_t used = current > cached ? current - cached : 0;
     available = std::min(available, used < limit ? limit - used : 0);
   }
   return available;

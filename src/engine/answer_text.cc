@@ -39,7 +39,9 @@ std::string AnswerText::release(Step& step, std::string_view added, PushOptions 
   size_t first = std::string::npos;
   size_t keep = 0;
   for (const std::string& stop : sampling_.stop) {
-    const size_t found = held_.find(stop);
+    // Only matches that end in what was added: an earlier one was not to count.
+    const size_t before = held_.size() - added.size();
+    const size_t found = held_.find(stop, before >= stop.size() ? before - stop.size() + 1 : 0);
     if (options.may_stop && found < first) {
       first = found;
       step.stop_string = stop;

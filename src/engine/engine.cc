@@ -265,13 +265,15 @@ void Engine::accept_token(ActiveRequest& active, request::TokenEvent& event) {
   if (may_stop && (ends || stops)) {
     event.finish = request::FinishReason::kStop;
     if (stops) event.stop_token = token;
-    event.text = active.text.finish();
     if (sampling.include_stop_str_in_output) {
-      event.text +=
-          parts_.tokenizer.piece_bytes(token, {.skip_special = sampling.skip_special_tokens});
+      AnswerText::Step step = active.text.push(token, {.may_stop = false});
+      event.text = std::move(step.text);
+      active.next.text = std::move(step.own);
     }
+    event.text += active.text.finish();
   } else {
-    AnswerText::Step step = active.text.push(token, {.may_stop = may_stop});
+    AnswerText::Step step = active.text.push(
+        token, {.may_stop = generated > sampling.min_tokens || sampling.min_tokens == 0});
     event.text = std::move(step.text);
     active.next.text = std::move(step.own);
     if (!step.stop_string.empty()) {

@@ -7,7 +7,7 @@
 // When nothing is to be done the thread sleeps on the command queue. A cancelled request is gone
 // before the next step. Events are called on the engine thread.
 //
-// Threads: submit(), cancel(), next_id(), stats(), healthy() from any thread; the rest is the
+// Threads: submit(), cancel(), next_id(), healthy() from any thread; the rest is the
 //          engine thread's.
 // Cost:    besides the forward pass, a step costs microseconds a sequence.
 #pragma once

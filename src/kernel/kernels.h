@@ -5,7 +5,7 @@
 // Determinism: each output element is computed by one fixed sequence of roundings, written at the
 //              function,
 // that does not depend on the instruction set, on the other rows or on how the work was split. All
-// tables give the same bits; kernel_test.cc holds every table to the plain one.
+// tables give the same bits; tests beside it hold every table to the plain one.
 #pragma once
 
 #include "kernel/types.h"

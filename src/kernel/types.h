@@ -139,6 +139,11 @@ enum class KvType : uint8_t { kF32, kF16 };
 // Positions in a page of the KV cache: one vector register of keys.
 inline constexpr int kPagePositions = 16;
 
+// Head widths that attend() can do: multiples of kHeadWidthStep up to kMaxHeadWidth, which its
+// scratch is sized for.
+inline constexpr int kHeadWidthStep = 16;
+inline constexpr int kMaxHeadWidth = 512;
+
 // Attention of query rows of one sequence over its paged KV, for one key/value head.
 //
 // A page holds, for one layer and one key/value head, its keys then its values:

@@ -37,7 +37,7 @@ enum class RopeLayout : uint8_t {
 enum class Activation : uint8_t { kSilu, kGeluTanh };
 
 // How rotation frequencies are changed so that a model reaches further than it was trained for.
-// Only layers without a window are scaled (rope_base_local is never).
+// rope_base_local of an architecture that has one of its own (Gemma 3) is never scaled.
 struct RopeScaling {
   enum class Kind : uint8_t {
     kNone,

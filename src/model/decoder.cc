@@ -37,6 +37,12 @@ size_t as_size(int value) {
   return static_cast<size_t>(value);
 }
 
+// Layers with a window rotate by a base of their own, which is never scaled (Gemma 3), or like all
+// others.
+bool has_own_local_rope(const ModelConfig& config) {
+  return config.architecture == Architecture::kGemma3;
+}
+
 }  // namespace
 
 Decoder::Decoder(const Parts& parts)
@@ -45,7 +51,9 @@ Decoder::Decoder(const Parts& parts)
       pool_(parts.pool),
       store_(parts.store),
       rope_global_(config(), config().rope_base, config().rope_scaling, weights_.rope_factors()),
-      rope_local_(config(), config().rope_base_local, RopeScaling{}, {}) {}
+      rope_local_(config(), config().rope_base_local,
+                  has_own_local_rope(config()) ? RopeScaling{} : config().rope_scaling,
+                  has_own_local_rope(config()) ? std::vector<float>() : weights_.rope_factors()) {}
 
 Result<std::unique_ptr<Decoder>> Decoder::create(const Parts& parts, const DecoderLimits& limits) {
   auto decoder = std::unique_ptr<Decoder>(new Decoder(parts));

@@ -107,7 +107,7 @@ class Decoder final : public ForwardPass {
 
   Buffer activations_;
   float* hidden_ = nullptr;     // [T, D]
-  float* normed_ = nullptr;     // [T, max(D, H E, F)]: the float input of the products in hand
+  float* normed_ = nullptr;     // [T, D]: rows after a norm
   float* qkv_ = nullptr;        // [T, (H + 2 K) E]
   float* attended_ = nullptr;   // [T, H E]
   float* gate_ = nullptr;       // [T, F]

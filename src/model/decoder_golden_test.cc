@@ -199,7 +199,10 @@ INSTANTIATE_TEST_SUITE_P(
         GoldenCase{"llama", "model-F16.gguf", "/gguf_types/F16", 1e-3f},
         GoldenCase{"llama", "model-BF16.gguf", "/gguf_types/BF16", 1e-3f},
         GoldenCase{"llama", "hf-bf16", "/bf16_twin", 1e-3f}, GoldenCase{"qwen2", "hf", "", 1e-3f},
-        GoldenCase{"qwen2", "model-f32.gguf", "", 1e-3f}, GoldenCase{"gemma3", "hf", "", 1e-3f},
+        GoldenCase{"qwen2", "model-f32.gguf", "", 1e-3f}, GoldenCase{"mistral", "hf", "", 1e-3f},
+        GoldenCase{"qwen3", "hf", "", 1e-3f}, GoldenCase{"qwen3", "model-f32.gguf", "", 1e-3f},
+        GoldenCase{"qwen3", "hf-bf16", "/bf16_twin", 1e-3f}, GoldenCase{"gemma2", "hf", "", 1e-3f},
+        GoldenCase{"gemma2", "model-f32.gguf", "", 1e-3f}, GoldenCase{"gemma3", "hf", "", 1e-3f},
         GoldenCase{"gemma3", "model-f32.gguf", "", 1e-3f}));
 
 TEST(DecoderGoldenQuantized, EveryGgufTypeAgreesWithItsDequantizedWeights) {

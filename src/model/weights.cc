@@ -1,6 +1,7 @@
 #include "model/weights.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "base/check.h"
 
@@ -11,6 +12,14 @@ constexpr size_t kAlignment = 64;
 
 std::string in_layer(int layer, const char* name) {
   return fmt::format("blk.{}.{}", layer, name);
+}
+
+// Whether dequantize() knows the tensor's type: tried on its first block.
+bool has_float_meaning(const Tensor& tensor) {
+  float probe[256];
+  const auto block = kernel::block_shape(tensor.type);
+  return block.elements > 0 && block.elements <= 256 && tensor.bytes >= block.bytes &&
+         kernel::dequantize(tensor.type, tensor.data, block.elements, probe);
 }
 
 // A type that kernels cannot multiply in place is packed as 32-bit floats: exact, at the price of
@@ -37,6 +46,12 @@ Result<std::unique_ptr<Weights>> Weights::load(std::shared_ptr<const Checkpoint>
                                                ThreadPool& pool, const LoadProgress& progress) {
   auto weights = std::unique_ptr<Weights>(new Weights());
   weights->checkpoint_ = std::move(checkpoint);
+  const int head_width = weights->config().head_width;
+  if (head_width % kernel::kHeadWidthStep != 0 || head_width > kernel::kMaxHeadWidth) {
+    return fail(
+        Fault::kInvalid, "{}: head width is {}; attention is computed for multiples of {} up to {}",
+        weights->checkpoint_->name(), head_width, kernel::kHeadWidthStep, kernel::kMaxHeadWidth);
+  }
   if (auto read = weights->read_small(); !read) return std::unexpected(read.error());
 
   std::vector<Pending> pending;
@@ -96,6 +111,12 @@ Result<void> Weights::read_small() {
   if (checkpoint_->has("rope_freqs.weight")) {
     auto factors = floats("rope_freqs.weight", 0.0f);
     if (!factors) return std::unexpected(factors.error());
+    for (const float factor : *factors) {
+      if (!std::isfinite(factor) || factor <= 0.0f) {
+        return fail(Fault::kCorrupt, "{}: tensor rope_freqs.weight holds {}, expected above 0",
+                    checkpoint_->name(), factor);
+      }
+    }
     rope_factors_ = std::move(*factors);
   }
   return read(output_norm_, "output_norm.weight");
@@ -115,6 +136,7 @@ Result<void> Weights::plan_matrices(std::vector<Pending>& pending) {
   auto embedding = checkpoint_->tensor("token_embd.weight");
   if (!embedding) return std::unexpected(embedding.error());
   embedding_ = std::move(*embedding);
+  if (!has_float_meaning(embedding_)) return cannot_compute(embedding_);
   return plan(checkpoint_->has("output.weight") ? "output" : "token_embd", head_, pending);
 }
 
@@ -140,9 +162,18 @@ Result<void> Weights::plan(const std::string& name, Linear& linear, std::vector<
   if (checkpoint_->has(name + ".bias")) {
     auto bias = floats(name + ".bias", 0.0f);
     if (!bias) return std::unexpected(bias.error());
+    if (bias->size() != static_cast<size_t>(n)) {
+      return fail(Fault::kCorrupt, "{}: tensor {}.bias has {} values, expected {}",
+                  checkpoint_->name(), name, bias->size(), n);
+    }
     linear.bias = std::move(*bias);
   }
   return {};
+}
+
+std::unexpected<Error> Weights::cannot_compute(const Tensor& tensor) const {
+  return fail(Fault::kInvalid, "{}: tensor {} has type {}, which cannot be computed with",
+              checkpoint_->name(), tensor.name, kernel::name_of(tensor.type));
 }
 
 Result<std::vector<float>> Weights::floats(const std::string& name, float offset) const {

@@ -77,6 +77,7 @@ class Weights {
   Result<void> plan_matrices(std::vector<Pending>& pending);
   Result<void> plan(const std::string& name, Linear& linear, std::vector<Pending>& pending);
   Result<std::vector<float>> floats(const std::string& name, float offset) const;
+  std::unexpected<Error> cannot_compute(const Tensor& tensor) const;
 
   std::shared_ptr<const Checkpoint> checkpoint_;
   std::vector<LayerWeights> layers_;

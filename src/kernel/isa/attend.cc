@@ -28,7 +28,6 @@ namespace {
 constexpr int kBlockPositions = 64;
 constexpr int kBlockPages = kBlockPositions / kPagePositions;
 constexpr int kChunkPairs = 64;
-constexpr int kMaxHeadWidth = 512;
 
 // Tile shapes that fill the registers: scores take kTilePairs * kScorePages accumulators, values
 // kTilePairs * kValueVectors. AVX-512 has 32 registers; AVX2 has 16 of half the width.
