@@ -1,7 +1,7 @@
 // inferno serve MODEL: loads a model and serves it over HTTP until it is told to stop.
 //
-// SIGTERM or SIGINT while it loads ends it; later: no new requests, running ones get up to --drain-timeout, exit 0. A second
-// signal ends at once.
+// SIGTERM or SIGINT while it loads ends it. Later: no new requests, running ones get up to
+// --drain-timeout, exit 0; a second signal ends at once.
 #include <atomic>
 #include <csignal>
 #include <cstdio>

@@ -19,8 +19,8 @@ using boost::system::error_code;
 
 namespace {
 
-// How much of later requests is read while one is being answered. Then reading waits, and so does
-// noticing that the client went away.
+// How much of later requests is read while one is being answered. A client that sends more than
+// that ahead is cut off: without reading on, nobody would notice that it went away.
 constexpr size_t kMaxAheadBytes = 256 << 10;
 
 // How long a connection that is done reads on, so that the client can still read the last answer.
@@ -106,7 +106,10 @@ void Connection::post_task(std::function<void()> task) {
 
 void Connection::read_more() {
   if (is_reading_ || input_ended_ || phase_ == Phase::kClosed) return;
-  if (phase_ == Phase::kAnswering && input_.size() >= kMaxAheadBytes) return;
+  if (phase_ == Phase::kAnswering && input_.size() >= kMaxAheadBytes) {
+    close();
+    return;
+  }
   is_reading_ = true;
   socket_.async_read_some(
       asio::buffer(block_),
@@ -125,7 +128,7 @@ void Connection::on_read(error_code error, size_t byte_count) {
     close();
     return;
   }
-  if (phase_ != Phase::kLingering) input_.append(block_.data(), byte_count);
+  if (phase_ != Phase::kLingering && !is_rejected_) input_.append(block_.data(), byte_count);
   if (phase_ == Phase::kIdle || phase_ == Phase::kHeaders || phase_ == Phase::kBody) parse();
   read_more();
 }
@@ -180,6 +183,12 @@ void Connection::parse() {
     return;
   }
   input_.erase(0, used_bytes);
+  // The parser takes all but an unfinished line or trailer, and limits only those of the headers.
+  if (!parser_->is_done() && input_.size() > server_->options.max_header_bytes) {
+    reject(431, fmt::format("A chunk's size line or the trailer exceeds {} bytes.",
+                            server_->options.max_header_bytes));
+    return;
+  }
   if (phase_ == Phase::kHeaders && parser_->is_header_done()) on_headers_complete();
   if (phase_ == Phase::kBody && parser_->is_done()) dispatch();
 }
@@ -266,6 +275,7 @@ void Connection::answer_preflight(Responder& responder, const HttpRequest& reque
 void Connection::reject(int status, const std::string& message) {
   parser_.reset();
   input_.clear();
+  is_rejected_ = true;
   AnswerTerms terms;
   terms.keep_alive = false;
   Exchange exchange(begin_answer(terms), shared_from_this());

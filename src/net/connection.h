@@ -100,6 +100,7 @@ class Connection final : public AnswerCarrier, public std::enable_shared_from_th
   std::string input_;  // read, not yet parsed
   bool is_reading_ = false;
   bool input_ended_ = false;
+  bool is_rejected_ = false;  // nothing after the refused request is parsed
 
   std::shared_ptr<AnswerState> answer_;  // while kAnswering
   std::string output_;                   // being sent

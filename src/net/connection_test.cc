@@ -184,6 +184,21 @@ TEST_F(ConnectionTest, RefusesHeadersAboveTheLimit) {
   expect_alive();
 }
 
+TEST_F(ConnectionTest, RefusesAnEndlessChunkExtensionOrTrailer) {
+  start();
+  for (const std::string prefix : {"5;ext=", "5\r\nhello\r\n0\r\nX: "}) {
+    TestClient client(port());
+    client.send("POST /echo HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n" + prefix);
+    client.send(std::string(200'000, 'x'));
+    EXPECT_EQ(client.read().status, 431) << prefix;
+  }
+  TestClient fits(port());
+  fits.send("POST /echo HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n5;ext=" +
+            std::string(30'000, 'x') + "\r\nhello\r\n0\r\n\r\n");
+  EXPECT_EQ(fits.read().body, "POST /echo?\nhello");
+  expect_alive();
+}
+
 TEST_F(ConnectionTest, RefusesBodiesAboveTheLimit) {
   options_.max_body_bytes = 1000;
   start();
@@ -254,6 +269,32 @@ TEST_F(ConnectionTest, NoticesAClientThatLeavesWhileNothingIsWritten) {
     EXPECT_TRUE(called);
   }
   expect_alive();
+}
+
+TEST_F(ConnectionTest, DropsAClientThatSendsTooFarAhead) {
+  start();
+  TestClient client(port());
+  client.request("GET", "/hold");
+  auto responder = routes_->take_held();
+  ASSERT_TRUE(responder);
+  client.send(std::string(400 << 10, 'x'));
+  EXPECT_TRUE(routes_->wait_for_gone(1));
+  expect_alive();
+}
+
+TEST_F(ConnectionTest, OneLargeWriteArrivesWhole) {
+  start();
+  TestClient client(port());
+  client.request("GET", "/hold");
+  auto responder = routes_->take_held();
+  ASSERT_TRUE(responder);
+  responder->start_stream(200, {});
+  const std::string block(5 << 20, 'x');
+  responder->write(block);
+  responder->finish();
+  const TestResponse response = client.read();
+  EXPECT_EQ(response.status, 200);
+  EXPECT_TRUE(response.body == block) << response.body.size();
 }
 
 TEST_F(ConnectionTest, DropsAClientThatDoesNotRead) {

@@ -73,8 +73,9 @@ void Exchange::start_stream(int status, HttpHeaders headers) {
 void Exchange::write(std::string_view bytes) {
   std::lock_guard lock(state_->mutex);
   if (state_->phase != Phase::kStreaming || state_->overflowed || state_->terms.is_head) return;
-  if (state_->out.size() + state_->in_flight_bytes + bytes.size() >
-      state_->terms.max_buffered_bytes) {
+  // Only what earlier writes left behind tells of a client that does not read.
+  if (state_->in_flight_bytes > 0 &&
+      state_->in_flight_bytes + state_->out.size() > state_->terms.max_buffered_bytes) {
     state_->overflowed = true;
   } else if (state_->terms.is_http_1_0) {
     state_->out += bytes;

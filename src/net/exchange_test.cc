@@ -93,6 +93,16 @@ TEST_F(ExchangeTest, CountsInFlightBytesAgainstTheLimit) {
   EXPECT_EQ(state_->phase, Phase::kStreaming);
 }
 
+TEST_F(ExchangeTest, ALargeWriteBeforeAnythingIsInFlightIsNoOverflow) {
+  exchange_->start_stream(200, {});
+  exchange_->write(std::string(5000, 'x'));
+  EXPECT_FALSE(state_->overflowed);
+  state_->out.clear();
+  state_->in_flight_bytes = 4999;
+  exchange_->write("y");
+  EXPECT_TRUE(state_->overflowed);
+}
+
 TEST_F(ExchangeTest, DroppedUnansweredItAnswers500) {
   exchange_.reset();
   EXPECT_EQ(state_->phase, Phase::kComplete);

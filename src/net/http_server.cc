@@ -141,8 +141,8 @@ void HttpServer::Impl::accept_next() {
                          [this](error_code error, tcp::socket socket) {
                            if (!acceptor_.is_open()) return;
                            if (!error) {
+                             accept_next();  // first: what take() throws must not end it
                              take(std::move(socket));
-                             accept_next();
                              return;
                            }
                            pause_.expires_after(kAcceptPause);

@@ -6,14 +6,15 @@
 //
 // A connection handles one request at a time, in order, so pipelined requests are safe. While a
 // request is being answered the connection keeps reading, which is how a client that went away is
-// noticed at once. End of input counts as gone unless the answer is already complete.
+// noticed at once; one that sends 256 KiB ahead meanwhile is cut off. End of input counts as gone
+// unless the answer is already complete.
 //
 // Invariant: every request handed to the handler gets exactly one answer, or its connection is
 //            closed: a Responder that is dropped unanswered answers 500.
 // Threads:   handlers run on I/O threads and must not block for long; a Responder may be used from
 //            any thread.
-// Cost:      one timer and one read buffer a connection; at most max_buffered_bytes of unsent
-//            bytes of a stream.
+// Cost:      one timer and one read buffer a connection; of a stream at most
+//            max_buffered_bytes and one write of unsent bytes.
 #pragma once
 
 #include <chrono>
@@ -41,8 +42,8 @@ class Responder {
 
   // Starts an answer whose length is not known; write() and finish() follow.
   virtual void start_stream(int status, HttpHeaders headers) = 0;
-  // Queues bytes. When more than max_buffered_bytes are unsent the connection is closed as if the
-  // client had gone.
+  // Queues bytes. When more than max_buffered_bytes of earlier writes are unsent and the client
+  // takes no more, the connection is closed as if the client had gone.
   virtual void write(std::string_view bytes) = 0;
   // Completes the stream; the connection may then serve its next request.
   virtual void finish() = 0;

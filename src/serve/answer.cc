@@ -22,6 +22,15 @@ json::value stop_reason(const TokenEvent& event) {
   return nullptr;
 }
 
+json::object usage_object(size_t prompt_tokens, size_t completion_tokens) {
+  json::object out;
+  out["prompt_tokens"] = prompt_tokens;
+  out["total_tokens"] = prompt_tokens + completion_tokens;
+  out["completion_tokens"] = completion_tokens;
+  out["prompt_tokens_details"] = nullptr;
+  return out;
+}
+
 }  // namespace
 
 json::array id_list(std::span<const TokenId> tokens) {
@@ -111,13 +120,14 @@ void Answer::keep(ChoiceState& choice, TokenEvent& event) {
 void Answer::stream(size_t index, const TokenEvent& event) {
   std::vector<json::object> chunks;
   if (!std::exchange(has_opened_, true)) chunks = opening_chunks();
+  if (context_.call.continuous_usage) {
+    for (json::object& opening : chunks)
+      opening["usage"] = usage_object(prompt_of(index).tokens.size(), 0);
+  }
   if (auto made = chunk(index, event)) {
     choices_[index].has_chunk = true;
+    if (context_.call.continuous_usage) (*made)["usage"] = usage(index);
     chunks.push_back(std::move(*made));
-  }
-  if (context_.call.continuous_usage) {
-    for (json::object& made : chunks)
-      made["usage"] = usage(index);
   }
   send_chunks(chunks);
 }
@@ -142,12 +152,7 @@ json::object Answer::usage(std::optional<size_t> index) const {
     for (const ChoiceState& choice : choices_)
       completion_tokens += choice.token_count;
   }
-  json::object out;
-  out["prompt_tokens"] = prompt_tokens;
-  out["total_tokens"] = prompt_tokens + completion_tokens;
-  out["completion_tokens"] = completion_tokens;
-  out["prompt_tokens_details"] = nullptr;
-  return out;
+  return usage_object(prompt_tokens, completion_tokens);
 }
 
 void Answer::complete() {

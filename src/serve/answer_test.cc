@@ -101,6 +101,8 @@ TEST_F(AnswerTest, UsageOfAChunkIsItsChoices) {
   answer.on_event(0, event("a"));
   answer.on_event(0, event("b"));
   answer.on_event(1, event("x"));
+  EXPECT_THAT(responder_->body, StartsWith("data: {\"opening\":true,\"usage\":{\"prompt_tokens\":3,"
+                                           "\"total_tokens\":3,\"completion_tokens\":0,"));
   EXPECT_THAT(responder_->body,
               HasSubstr("\"text\":\"b\",\"usage\":{\"prompt_tokens\":3,\"total_tokens\":5"));
   EXPECT_THAT(responder_->body,

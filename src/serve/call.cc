@@ -1,5 +1,6 @@
 #include "serve/call.h"
 
+#include <algorithm>
 #include <boost/json.hpp>
 #include <charconv>
 #include <cmath>
@@ -16,6 +17,13 @@ constexpr int kMaxInt = std::numeric_limits<int>::max();
 void read_logit_bias(FieldReader& fields, const CallLimits& limits, request::SamplingParams& out) {
   const json::object* biases = fields.object("logit_bias");
   if (biases == nullptr) return;
+  if (biases->size() > kMaxLogitBiases) {
+    fields.refuse(Error{Fault::kInvalid,
+                        fmt::format("logit_bias has {} entries, must have at most {}",
+                                    biases->size(), kMaxLogitBiases),
+                        "logit_bias"});
+    return;
+  }
   for (const auto& [key, value] : *biases) {
     TokenId token = -1;
     const auto parsed = std::from_chars(key.data(), key.data() + key.size(), token);
@@ -45,6 +53,17 @@ void read_stops(FieldReader& fields, const CallLimits& limits, request::Sampling
     out.stop = std::move(*stop);
   }
   if (auto ids = fields.token_ids("stop_token_ids", limits.vocab_size)) {
+    std::ranges::sort(*ids);
+    const auto repeated = std::ranges::unique(*ids);
+    ids->erase(repeated.begin(), repeated.end());
+    if (ids->size() > kMaxStopTokens) {
+      fields.refuse(Error{Fault::kInvalid,
+                          fmt::format("stop_token_ids has {} different tokens, must have at most "
+                                      "{}",
+                                      ids->size(), kMaxStopTokens),
+                          "stop_token_ids"});
+      return;
+    }
     out.stop_token_ids = std::move(*ids);
   }
   if (auto value = fields.boolean("include_stop_str_in_output")) {
@@ -155,6 +174,16 @@ std::optional<int> read_logprob_count(FieldReader& fields, std::string_view name
   fields.refuse(name, fmt::format("which asks for {} logprobs a token, limit {}", limits.vocab_size,
                                   kMaxLogprobs));
   return std::nullopt;
+}
+
+void check_sequence_count(FieldReader& fields, const Call& call, size_t prompt_count) {
+  const size_t count = prompt_count * static_cast<size_t>(call.choice_count);
+  if (count <= kMaxSequences) return;
+  fields.refuse(Error{Fault::kInvalid,
+                      fmt::format("n is {}, which with {} prompts makes {} sequences, must be at "
+                                  "most {} in one request",
+                                  call.choice_count, prompt_count, count, kMaxSequences),
+                      "n"});
 }
 
 Call read_call(FieldReader& fields, const CallLimits& limits) {

@@ -17,6 +17,9 @@ namespace inferno::serve {
 
 inline constexpr int kMaxChoices = 16384;
 inline constexpr int kMaxPrompts = 1024;
+inline constexpr size_t kMaxSequences = 1024;  // prompts times choices of one request
+inline constexpr size_t kMaxStopTokens = 1024;
+inline constexpr size_t kMaxLogitBiases = 1024;
 inline constexpr int kMaxLogprobs = 20;
 inline constexpr size_t kMaxStopStrings = 4;
 
@@ -51,6 +54,9 @@ struct Call {
 // Reads the common fields; refusals are kept by `fields`. Logprob fields differ between the
 // endpoints and are theirs.
 Call read_call(FieldReader& fields, const CallLimits& limits);
+
+// Refuses more than kMaxSequences sequences: each costs memory before anything is generated.
+void check_sequence_count(FieldReader& fields, const Call& call, size_t prompt_count);
 
 // Reads a count of alternatives: 0 to kMaxLogprobs, or -1 for the whole vocabulary where that is
 // allowed.

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <boost/json.hpp>
+#include <functional>
 
 #include "serve/chat_call.h"
 #include "serve/completion_call.h"
@@ -231,6 +232,57 @@ TEST(ChatCall, RefusesWrongMessagesAndFields) {
     ASSERT_FALSE(call) << body;
     EXPECT_EQ(call.error().param, param) << body;
   }
+}
+
+// "A, B, C" of `count` texts that `make` gives.
+std::string joined(int count, const std::function<std::string(int)>& make) {
+  std::string out;
+  for (int i = 0; i < count; ++i)
+    out += (i == 0 ? "" : ", ") + make(i);
+  return out;
+}
+
+TEST(Call, ASequenceCountAboveTheLimitIsRefused) {
+  const auto prompts = [](int count, int n) {
+    const auto object =
+        parse_json_object(R"({"prompt": [)" + joined(count, [](int) { return R"("p")"; }) +
+                          fmt::format(R"(], "n": {}}})", n));
+    return read_completion_call(*object, kLimits);
+  };
+  EXPECT_TRUE(prompts(512, 2));
+  const auto refused = prompts(1024, 16384);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().fault, Fault::kInvalid);
+  EXPECT_EQ(refused.error().param, "n");
+  EXPECT_THAT(refused.error().message, HasSubstr("n is 16384"));
+  EXPECT_THAT(refused.error().message, HasSubstr("16777216 sequences"));
+  EXPECT_THAT(refused.error().message, HasSubstr("at most 1024"));
+  EXPECT_TRUE(chat(R"("n": 1024)"));
+  EXPECT_EQ(chat(R"("n": 1025)").error().param, "n");
+}
+
+TEST(Call, ListsOfTokensAreBounded) {
+  CallLimits limits = kLimits;
+  limits.vocab_size = 5000;
+  const auto read = [&](const std::string& fields) {
+    return read_completion_call(*parse_json_object(R"({"prompt": "p", )" + fields + "}"), limits);
+  };
+  const auto stops = [&](int count, int distinct) {
+    return read(
+        R"("stop_token_ids": [)" +
+        joined(count, [&](int i) { return fmt::format("{}", distinct - 1 - i % distinct); }) + "]");
+  };
+  EXPECT_THAT(stops(4000, 3)->call.sampling.stop_token_ids, ElementsAre(0, 1, 2));
+  EXPECT_TRUE(stops(1024, 1024));
+  EXPECT_EQ(stops(1025, 1025).error().param, "stop_token_ids");
+  EXPECT_THAT(stops(1025, 1025).error().message, HasSubstr("at most 1024"));
+  const auto biases = [&](int count) {
+    return read(R"("logit_bias": {)" +
+                joined(count, [](int i) { return fmt::format("\"{}\": 1", i); }) + "}");
+  };
+  EXPECT_TRUE(biases(1024));
+  EXPECT_EQ(biases(1025).error().param, "logit_bias");
+  EXPECT_THAT(biases(1025).error().message, HasSubstr("at most 1024"));
 }
 
 }  // namespace

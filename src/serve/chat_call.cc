@@ -195,6 +195,7 @@ Result<ChatCall> read_chat_call(const json::object& body, const CallLimits& limi
   FieldReader fields(body);
   ChatCall out;
   out.call = read_call(fields, limits);
+  check_sequence_count(fields, out.call, 1);
   out.call.add_special_tokens = fields.boolean("add_special_tokens").value_or(false);
   read_chat_input(fields, out);
   read_logprobs(fields, limits, out.call);

@@ -71,6 +71,7 @@ Result<CompletionCall> read_completion_call(const json::object& body, const Call
   out.call = read_call(fields, limits);
   out.call.add_special_tokens = fields.boolean("add_special_tokens").value_or(true);
   out.prompts = read_prompts(fields, limits);
+  check_sequence_count(fields, out.call, out.prompts.size());
   if (const json::value* suffix = fields.any("suffix")) {
     if (!suffix->is_string() || !suffix->get_string().empty()) {
       fields.refuse("suffix", "is not supported");

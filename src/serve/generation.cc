@@ -29,20 +29,26 @@ Result<void> Generation::start(request::Generator& generator,
                                std::unique_ptr<EventReader> reader) {
   std::shared_ptr<Generation> generation(
       new Generation(generator, std::move(responder), std::move(reader)));
-  if (auto submitted = generation->submit_all(metrics, plan); !submitted) {
-    generation->reader_.reset();
-    generation->cancel_all();
-    return submitted;
-  }
   // Weak: the generator's hold on the sinks decides how long a generation lives.
   generation->responder_->on_disconnect([weak = generation->weak_from_this()] {
-    if (const auto alive = weak.lock()) alive->cancel_all();
+    if (const auto alive = weak.lock()) alive->abandon();
   });
-  return {};
+  Result<void> submitted;
+  try {
+    submitted = generation->submit_all(metrics, plan);
+  } catch (...) {
+    generation->abandon();
+    throw;
+  }
+  // The client may have been gone before the first sequence was submitted.
+  if (!submitted || generation->reader_ == nullptr) generation->abandon();
+  return submitted;
 }
 
 Result<void> Generation::submit_all(const std::shared_ptr<const ServeMetrics>& metrics,
                                     const GenerationPlan& plan) {
+  // So that noting a submitted sequence cannot fail.
+  ids_.reserve(plan.prompts.size() * static_cast<size_t>(plan.choice_count));
   for (size_t p = 0; p < plan.prompts.size(); ++p) {
     for (int c = 0; c < plan.choice_count; ++c) {
       request::Request request;
@@ -86,14 +92,12 @@ void Generation::drain() {
   }
   for (auto& [index, event] : events) {
     if (!reader_) return;
-    if (!reader_->on_event(index, std::move(event))) {
-      reader_.reset();
-      cancel_all();
-    }
+    if (!reader_->on_event(index, std::move(event))) abandon();
   }
 }
 
-void Generation::cancel_all() {
+void Generation::abandon() {
+  reader_.reset();
   for (RequestId id : ids_)
     generator_.cancel(id);
 }

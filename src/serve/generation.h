@@ -45,9 +45,9 @@ struct GenerationPlan {
 
 class Generation : public std::enable_shared_from_this<Generation> {
  public:
-  // Submits every sequence of the plan and cancels all of them if one is refused; the refusal is
-  // returned then and the reader gets no event. The generator must outlive the generation's last
-  // event.
+  // Submits every sequence of the plan and cancels all of them if one is refused or submitting
+  // throws; the refusal is returned then and the reader gets no event. The generator must
+  // outlive the generation's last event.
   static Result<void> start(request::Generator& generator,
                             std::shared_ptr<const ServeMetrics> metrics,
                             std::shared_ptr<net::Responder> responder, GenerationPlan plan,
@@ -63,7 +63,8 @@ class Generation : public std::enable_shared_from_this<Generation> {
                           const GenerationPlan& plan);
   void push(size_t index, request::TokenEvent event);
   void drain();
-  void cancel_all();
+  // Cancels every sequence submitted so far; the reader gets no more events.
+  void abandon();
 
   request::Generator& generator_;
   std::shared_ptr<net::Responder> responder_;

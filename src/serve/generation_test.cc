@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <new>
+
 #include "net/recording_responder.h"
 #include "serve/fake_generator.h"
 
@@ -76,6 +78,36 @@ TEST_F(GenerationTest, ADisconnectCancelsEverySequence) {
   ASSERT_TRUE(start(plan(2)));
   responder_->disconnect();
   EXPECT_TRUE(generator_.wait_for_cancels(4));
+}
+
+TEST_F(GenerationTest, AThrowingSubmitCancelsTheSequencesBeforeIt) {
+  class Throwing : public FakeGenerator {
+   public:
+    Result<void> submit(request::Request request,
+                        std::shared_ptr<request::EventSink> sink) override {
+      if (requests().size() == 2) throw std::bad_alloc();
+      return FakeGenerator::submit(std::move(request), std::move(sink));
+    }
+  };
+  Throwing generator;
+  generator.hold();
+  EXPECT_THROW((void)Generation::start(generator, metrics_, responder_, plan(2),
+                                       std::make_unique<NotingReader>(notes_, 1000)),
+               std::bad_alloc);
+  EXPECT_TRUE(generator.wait_for_cancels(2));
+  ASSERT_TRUE(responder_->run_tasks());
+  EXPECT_TRUE(notes_.empty());
+}
+
+TEST_F(GenerationTest, AClientThatIsGoneAlreadyCancelsEverySequence) {
+  class Gone : public net::RecordingResponder {
+   public:
+    void on_disconnect(std::function<void()> callback) override { callback(); }
+  };
+  generator_.hold();
+  ASSERT_TRUE(Generation::start(generator_, metrics_, std::make_shared<Gone>(), plan(1),
+                                std::make_unique<NotingReader>(notes_, 1000)));
+  EXPECT_TRUE(generator_.wait_for_cancels(2));
 }
 
 TEST_F(GenerationTest, ARefusedSequenceCancelsTheOthersAndTellsNothing) {

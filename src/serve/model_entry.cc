@@ -1,6 +1,5 @@
 #include "serve/model_entry.h"
 
-#include <algorithm>
 #include <utility>
 
 #include "token/tokenizer.h"
@@ -13,10 +12,6 @@ ModelEntry::ModelEntry(ServedModel served, MetricRegistry& registry)
              .max_model_len = model.generator->max_model_len(),
              .default_sampling = model.default_sampling},
       metrics(std::make_shared<const ServeMetrics>(
-          make_serve_metrics(registry, model.names.front(), limits.max_model_len))) {
-  for (const auto& piece : model.tokenizer->vocabulary().tokens) {
-    longest_piece_bytes = std::max(longest_piece_bytes, piece.size());
-  }
-}
+          make_serve_metrics(registry, model.names.front(), limits.max_model_len))) {}
 
 }  // namespace inferno::serve

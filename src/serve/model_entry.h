@@ -19,7 +19,6 @@ struct ModelEntry {
 
   ServedModel model;
   CallLimits limits;
-  size_t longest_piece_bytes = 1;  // of the vocabulary: no BPE token covers more text
   std::shared_ptr<const ServeMetrics> metrics;
 };
 

@@ -21,7 +21,6 @@ TEST(ModelEntry, DerivesLimitsFromItsParts) {
   EXPECT_EQ(entry.limits.vocab_size, 258);
   EXPECT_EQ(entry.limits.max_model_len, 200);
   EXPECT_EQ(entry.limits.default_sampling.top_k, 7);
-  EXPECT_EQ(entry.longest_piece_bytes, std::string("<|start|>").size());
 }
 
 }  // namespace

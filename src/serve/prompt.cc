@@ -12,25 +12,17 @@ namespace {
 // OpenAI's default for completions.
 constexpr int kDefaultCompletionTokens = 16;
 
-// Unicode normalization may shorten a text before it is cut into tokens, by less than this factor.
-constexpr size_t kShorteningSlack = 4;
+// A longer text is refused before it is tokenized: prose has 4 bytes a token, and 64 leave room for
+// runs of blanks and for what normalization drops.
+constexpr size_t kMaxBytesPerToken = 64;
+// Where the model's context is tiny.
+constexpr size_t kLeastTextLimitBytes = 64 << 10;
+
+// Stands behind the last content while looking for its end. Digits: case filters keep them.
+constexpr std::string_view kContentEndMark = "704918365229417730586143";
 
 Error too_long(std::string_view param, std::string message) {
   return {Fault::kTooLong, std::move(message), std::string(param)};
-}
-
-// Refuses a text that has too many bytes for any of its tokenizations to fit, without making one.
-Result<void> check_text_size(const ModelEntry& entry, const Call& call, std::string_view text,
-                             std::string_view param) {
-  const auto kind = entry.model.tokenizer->vocabulary().kind;
-  const bool is_bpe = kind == token::VocabularyKind::kByteLevelBpe ||
-                      kind == token::VocabularyKind::kSentencePieceBpe;
-  const size_t limit_bytes = static_cast<size_t>(entry.limits.max_model_len) *
-                             entry.longest_piece_bytes * kShorteningSlack;
-  if (!is_bpe || call.truncate_prompt_tokens || text.size() <= limit_bytes) return {};
-  return std::unexpected(too_long(
-      param, fmt::format("{} has {} bytes, which cannot fit into the model's context of {} tokens",
-                         param, text.size(), entry.limits.max_model_len)));
 }
 
 void truncate(const ModelEntry& entry, const Call& call, std::vector<TokenId>& tokens) {
@@ -79,32 +71,54 @@ Result<int> room_for_answer(const ModelEntry& entry, const Call& call, size_t pr
 
 Result<std::vector<TokenId>> encode(const ModelEntry& entry, const Call& call,
                                     std::string_view text, std::string_view param) {
-  if (auto checked = check_text_size(entry, call, text, param); !checked) {
+  if (auto checked = check_text_size(entry, text, param); !checked) {
     return std::unexpected(checked.error());
   }
   return entry.model.tokenizer->encode(
       text, {.add_special = call.add_special_tokens, .parse_special = true});
 }
 
+Result<std::string> render(const ModelEntry& entry, const token::ChatTemplate::Input& input) {
+  auto text = entry.model.chat_template->render(input);
+  if (text) return text;
+  Error error = text.error();
+  if (error.param.empty()) error.param = "messages";
+  return std::unexpected(std::move(error));
+}
+
 // Cuts a rendered conversation behind the last message's content, so that the answer continues it.
-Result<std::string> cut_after_final_message(const ChatCall& chat, std::string text) {
-  std::string_view content = chat.messages.back().as_object().at("content").as_string();
-  size_t at = content.empty() ? std::string::npos : text.rfind(content);
-  if (at == std::string::npos) {
-    const size_t last = content.find_last_not_of(" \t\r\n");
-    content = content.substr(0, last == std::string_view::npos ? 0 : last + 1);
-    at = content.empty() ? std::string::npos : text.rfind(content);
-  }
-  if (at == std::string::npos) {
+// What follows the content is what follows a mark behind it: so the cut is right wherever else the
+// content's text occurs, and when the template trims it.
+Result<std::string> cut_after_final_message(const ModelEntry& entry,
+                                            token::ChatTemplate::Input input, std::string text) {
+  input.messages.back().as_object().at("content").as_string().append(kContentEndMark);
+  auto marked = render(entry, input);
+  if (!marked) return std::unexpected(marked.error());
+  const size_t at = marked->rfind(kContentEndMark);
+  const std::string_view rest = at == std::string::npos
+                                    ? std::string_view()
+                                    : std::string_view(*marked).substr(at + kContentEndMark.size());
+  if (at == std::string::npos || !text.ends_with(rest)) {
     return fail_field("continue_final_message",
                       "continue_final_message is true, but the model's chat template does not show "
                       "the last message's content");
   }
-  text.resize(at + content.size());
+  text.resize(text.size() - rest.size());
   return text;
 }
 
 }  // namespace
+
+Result<void> check_text_size(const ModelEntry& entry, std::string_view text,
+                             std::string_view param) {
+  const size_t limit_bytes = std::max(
+      kLeastTextLimitBytes, static_cast<size_t>(entry.limits.max_model_len) * kMaxBytesPerToken);
+  if (text.size() <= limit_bytes) return {};
+  return std::unexpected(too_long(
+      param, fmt::format("{} has {} bytes, must have at most {} for the model's context of {} "
+                         "tokens",
+                         param, text.size(), limit_bytes, entry.limits.max_model_len)));
+}
 
 Result<Prompt> completion_prompt(const ModelEntry& entry, const CompletionCall& call,
                                  const PromptInput& input) {
@@ -116,13 +130,15 @@ Result<Prompt> completion_prompt(const ModelEntry& entry, const CompletionCall& 
     prompt.text = *text;
   } else {
     prompt.tokens = std::get<std::vector<TokenId>>(input);
-    if (call.call.echo) prompt.text = entry.model.tokenizer->decode(prompt.tokens);
   }
   truncate(entry, call.call, prompt.tokens);
   const int fallback = entry.model.default_max_tokens.value_or(kDefaultCompletionTokens);
   auto room = room_for_answer(entry, call.call, prompt.tokens.size(), "prompt", fallback);
   if (!room) return std::unexpected(room.error());
   prompt.max_tokens = *room;
+  if (call.call.echo && std::holds_alternative<std::vector<TokenId>>(input)) {
+    prompt.text = entry.model.tokenizer->decode(prompt.tokens);
+  }
   return prompt;
 }
 
@@ -138,14 +154,9 @@ Result<std::string> chat_text(const ModelEntry& entry, const ChatCall& chat) {
   input.add_generation_prompt = chat.add_generation_prompt;
   input.extra = chat.template_variables;
   input.now = std::chrono::system_clock::now();
-  auto text = entry.model.chat_template->render(input);
-  if (!text) {
-    Error error = text.error();
-    if (error.param.empty()) error.param = "messages";
-    return std::unexpected(std::move(error));
-  }
-  if (!chat.continue_final_message) return text;
-  return cut_after_final_message(chat, std::move(*text));
+  auto text = render(entry, input);
+  if (!text || !chat.continue_final_message) return text;
+  return cut_after_final_message(entry, std::move(input), std::move(*text));
 }
 
 Result<Prompt> chat_prompt(const ModelEntry& entry, const ChatCall& chat) {

@@ -2,11 +2,12 @@
 // for the answer.
 //
 // Threads: pure functions over immutable parts.
-// Cost:    tokenizing; text that cannot fit is refused before.
+// Cost:    tokenizing; text of absurd length is refused before.
 #pragma once
 
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "serve/chat_call.h"
@@ -20,6 +21,11 @@ struct Prompt {
   std::string text;             // as given, or decoded where an echo needs it
   int max_tokens = 1;           // tokens + max_tokens <= max_model_len
 };
+
+// Refuses a text that is too long to be tokenized for the model: kTooLong above 64 bytes for each
+// token of its context, at least 64 KiB.
+Result<void> check_text_size(const ModelEntry& entry, std::string_view text,
+                             std::string_view param);
 
 // Tokens of a completion's prompt. kTooLong when prompt and max_tokens exceed the model, kInvalid
 // when it has no token.

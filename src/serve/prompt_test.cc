@@ -23,12 +23,13 @@ class PromptTest : public ::testing::Test {
   ModelEntry entry() { return ModelEntry(model_, registry_); }
 
   // A chat call with one message and a template that shows contents in brackets.
-  Result<Prompt> chat(const std::string& source, const std::string& fields) {
+  Result<Prompt> chat(const std::string& source, const std::string& fields,
+                      const std::string& content = " so far ") {
     auto parsed = token::ChatTemplate::parse(source, "", "");
     EXPECT_TRUE(parsed) << parsed.error().message;
     model_.chat_template = &*parsed;
-    const auto body = parse_json_object(
-        R"({"messages": [{"role": "assistant", "content": " so far "}])" + fields + "}");
+    const auto body = parse_json_object(R"({"messages": [{"role": "assistant", "content": ")" +
+                                        content + "\"}]" + fields + "}");
     const ModelEntry made = entry();
     auto call = read_chat_call(*body, made.limits);
     EXPECT_TRUE(call) << call.error().message;
@@ -72,6 +73,37 @@ TEST_F(PromptTest, ContinuingCutsBehindTheLastContentEvenWhenTheTemplateTrimsIt)
   const auto hidden = chat("[nothing]", fields);
   ASSERT_FALSE(hidden);
   EXPECT_EQ(hidden.error().param, "continue_final_message");
+}
+
+TEST_F(PromptTest, ContinuingCutsBehindTheContentWhereItsTextOccursAgain) {
+  const std::string fields = R"(, "continue_final_message": true)";
+  EXPECT_EQ(chat("<s>{{ messages[0].content }}<end>", fields, "<")->text, "<s><");
+  EXPECT_EQ(
+      chat("{{ messages[0].content | trim }}:{{ messages[0].content | trim }} <end>", fields, "ab ")
+          ->text,
+      "ab:ab");
+  EXPECT_EQ(chat("<s>{{ messages[0].content }}<end>", fields, "")->text, "<s>");
+}
+
+TEST_F(PromptTest, ATextOfAbsurdLengthIsRefusedEvenIfItWouldBeTruncated) {
+  CompletionCall call;
+  call.call.truncate_prompt_tokens = 10;
+  EXPECT_EQ(completion_prompt(entry(), call, std::string(65536, 'x'))->tokens.size(), 10u);
+  const auto refused = completion_prompt(entry(), call, std::string(65537, 'x'));
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().fault, Fault::kTooLong);
+  EXPECT_THAT(refused.error().message, HasSubstr("at most 65536"));
+}
+
+TEST_F(PromptTest, EchoedTokensAreDecodedOnceTheyAreKnownToFit) {
+  CompletionCall call;
+  call.call.echo = true;
+  call.call.truncate_prompt_tokens = 3;
+  EXPECT_EQ(completion_prompt(entry(), call, std::vector<TokenId>(500, 'x'))->text, "xxx");
+  call.call.truncate_prompt_tokens.reset();
+  const auto refused = completion_prompt(entry(), call, std::vector<TokenId>(500, 'x'));
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().fault, Fault::kTooLong);
 }
 
 TEST_F(PromptTest, TemplateVariablesReachTheTemplate) {

@@ -40,6 +40,9 @@ Result<json::object> tokenized(const Service& service, const net::HttpRequest& r
   auto text = text_of(**entry, *body, fields);
   if (!text) return std::unexpected(text.error());
   if (fields.error()) return std::unexpected(*fields.error());
+  if (auto checked = check_text_size(**entry, *text, is_chat ? "messages" : "prompt"); !checked) {
+    return std::unexpected(checked.error());
+  }
   const token::Tokenizer& tokenizer = *(*entry)->model.tokenizer;
   const auto tokens = tokenizer.encode(*text, {.add_special = add_special, .parse_special = true});
   json::object out;
@@ -67,6 +70,14 @@ Result<json::object> detokenized(const Service& service, const net::HttpRequest&
   const auto tokens = fields.token_ids("tokens", (*entry)->limits.vocab_size);
   if (!tokens) fields.refuse("tokens", "must be a list of token ids");
   if (fields.error()) return std::unexpected(*fields.error());
+  const int limit = (*entry)->limits.max_model_len;
+  if (tokens->size() > static_cast<size_t>(limit)) {
+    return std::unexpected(
+        Error{Fault::kTooLong,
+              fmt::format("tokens has {} tokens, must have at most {}, the model's context",
+                          tokens->size(), limit),
+              "tokens"});
+  }
   json::object out;
   out["prompt"] = (*entry)->model.tokenizer->decode(*tokens, {.skip_special = false});
   return out;

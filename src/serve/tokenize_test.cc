@@ -28,5 +28,23 @@ TEST_F(TokenizeRoutes, TokenizesAsTheEndpointsDo) {
   EXPECT_EQ(refusal(400, "/detokenize", R"({"tokens": [258]})").at("param"), "tokens");
 }
 
+TEST_F(TokenizeRoutes, RefuseMoreThanAModelCanEverTake) {
+  start();
+  const auto list = [](int count) {
+    std::string out = "104";
+    for (int i = 1; i < count; ++i)
+      out += ",104";
+    return "{\"tokens\": [" + out + "]}";
+  };
+  EXPECT_EQ(answer("/detokenize", list(200)).at("prompt").as_string().size(), 200u);
+  EXPECT_EQ(refusal(400, "/detokenize", list(201)).at("param"), "tokens");
+  const std::string text(65537, 'x');
+  EXPECT_EQ(refusal(400, "/tokenize", R"({"prompt": ")" + text + "\"}").at("param"), "prompt");
+  EXPECT_EQ(
+      refusal(400, "/tokenize", R"({"messages": [{"role": "user", "content": ")" + text + "\"}]}")
+          .at("param"),
+      "messages");
+}
+
 }  // namespace
 }  // namespace inferno::serve
