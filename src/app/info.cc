@@ -1,5 +1,6 @@
 // inferno info MODEL: what a file holds and what it needs, from its headers alone.
 #include <boost/json.hpp>
+#include <climits>
 
 #include "app/command.h"
 #include "app/local_model.h"
@@ -14,7 +15,8 @@ size_t packed_weight_bytes(const model::Checkpoint& checkpoint) {
   size_t bytes = 0;
   for (const model::Tensor& tensor : checkpoint.file_tensors()) {
     kernel::PackedMatrix matrix{};
-    const bool is_matrix = tensor.shape.size() == 2;
+    const bool is_matrix =
+        tensor.shape.size() == 2 && tensor.shape[0] <= INT_MAX && tensor.shape[1] <= INT_MAX;
     if (is_matrix && kernel::packed_shape(tensor.type, static_cast<int>(tensor.shape[0]),
                                           static_cast<int>(tensor.shape[1]), &matrix)) {
       bytes += kernel::packed_bytes(matrix);
