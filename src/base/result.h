@@ -10,6 +10,7 @@
 
 #include <cstdint>
 #include <expected>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -35,6 +36,8 @@ struct Error {
   Fault fault = Fault::kInternal;
   std::string message;  // one sentence: the field, the value, the limit
   std::string param;    // the request's field at fault ("temperature"), or empty
+  // For kOverloaded and kDeadline: seconds after which the same request may be taken; none: unknown.
+  std::optional<double> retry_after_s = std::nullopt;
 };
 
 template <typename T>

@@ -1,6 +1,5 @@
 // Generator: the one interface between a front end and whatever makes tokens. The engine is one; a
-//            router is
-// another; that is how one server and one proxy share all their HTTP code.
+// router is another; that is how one server and one proxy share all their HTTP code.
 #pragma once
 
 #include <memory>
@@ -28,7 +27,8 @@ class Generator {
 
   // Queues a request. The sink gets its events until one has `finish` set; it is kept alive until
   // then. Errors at once, without any event: kTooLong when prompt + 1 exceeds max_model_len(),
-  // kOverloaded when the queue is full, kInvalid when a token is outside the vocabulary or the
+  // kOverloaded when the queue is full, kDeadline when its deadline cannot be met (both say in
+  // Error::retry_after_s when to come back), kInvalid when a token is outside the vocabulary or the
   // prompt is empty.
   virtual Result<void> submit(Request request, std::shared_ptr<EventSink> sink) = 0;
 

@@ -7,7 +7,6 @@
 // A Request is one sequence: `n` choices or several prompts are several Requests.
 #pragma once
 
-#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -15,6 +14,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/clock.h"
 #include "base/ids.h"
 #include "base/result.h"
 
@@ -44,14 +44,27 @@ struct SamplingParams {
   std::optional<int> prompt_logprobs;  // the same for each prompt token
 };
 
+// How urgent a request is: what share of its answers may be late, and by how much, is the server's
+// configuration (schedule/scheduler.h holds the targets of each class).
+enum class ServiceClass : uint8_t { kInteractive, kStandard, kBatch };
+inline constexpr int kServiceClassCount = 3;
+
+// "interactive", "standard", "batch".
+std::string_view name_of(ServiceClass service_class);
+std::optional<ServiceClass> service_class_named(std::string_view name);
+
 struct Request {
   RequestId id;
   std::vector<TokenId> prompt;  // not empty
   SamplingParams sampling;
-  int priority = 0;         // lower is served earlier (vLLM's sense)
+  int priority = 0;                           // lower is served earlier (vLLM's sense)
+  std::optional<ServiceClass> service_class;  // none: standard, and short ones overtake long ones
+  std::string client;  // whose fair share it counts against; empty: all such requests share one
+  std::optional<TimePoint> deadline;  // when it is of no more use: it ends with Fault::kDeadline
+  std::optional<RequestId> fork_of;   // an earlier request with the same prompt and salt (n > 1)
   std::string cache_salt;   // requests share cached prefixes only with those of the same salt
   std::string external_id;  // the client's or server's name for it, for logs: "chatcmpl-..."
-  std::chrono::steady_clock::time_point arrival{};
+  TimePoint arrival{};
 };
 
 struct TokenLogprob {
