@@ -27,7 +27,7 @@ from pathlib import Path
 from cpp_outline import blank, outline
 
 ROWS = ["base", "request kernel", "token", "kv sample net", "model schedule transfer",
-        "engine route plan", "serve", "app"]
+        "engine route plan", "serve load", "app"]
 ROW_OF = {folder: row for row, folders in enumerate(ROWS) for folder in folders.split()}
 
 MAX_FILE_LINES = 600

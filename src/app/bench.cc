@@ -7,12 +7,15 @@
 // Beside tokens a second each result says what share of the machine it used: the weights' bytes a
 // second over the memory read rate, or 8-bit operations a second over the peak of this instruction
 // set, both measured in the same run.
+//
+// `inferno bench serve ...` is a command of its own: app/bench_serve.h.
 #include <algorithm>
 #include <boost/json.hpp>
 #include <chrono>
 #include <cstring>
 #include <numeric>
 
+#include "app/bench_serve.h"
 #include "app/command.h"
 #include "app/local_model.h"
 #include "app/machine_peak.h"
@@ -246,6 +249,7 @@ void print_table(const Bench& bench, const MachinePeak& peak,
 }  // namespace
 
 int run_bench(int argc, char** argv) {
+  if (argc > 1 && std::string_view(argv[1]) == "serve") return run_bench_serve(argc - 1, argv + 1);
   CLI::App app;
   BenchOptions options;
   prepare(app, "bench", "Measures prefill and decode of a model on this machine.");

@@ -23,6 +23,7 @@ int run_tokenize(int argc, char** argv);
 int run_template(int argc, char** argv);
 int run_info(int argc, char** argv);
 int run_bench(int argc, char** argv);
+int run_simulate(int argc, char** argv);
 int run_version(int argc, char** argv);
 
 }  // namespace inferno::app

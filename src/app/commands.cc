@@ -15,6 +15,7 @@ std::span<const Command> commands() {
               run_template},
       Command{"info", "architecture, types, sizes and memory of a model", run_info},
       Command{"bench", "measure prefill and decode of a model on this machine", run_bench},
+      Command{"simulate", "replay traffic through the scheduler in virtual time", run_simulate},
       Command{"version", "version, compiler and instruction sets", run_version},
   };
   return kCommands;

@@ -4,16 +4,21 @@
 
 #include <algorithm>
 #include <chrono>
+#include <new>
 #include <system_error>
 
 #include "app/model_names.h"
 #include "base/memory.h"
+#include "base/placement.h"
 
 namespace inferno::app {
 namespace {
 
 // So that page numbers and position counts stay far from the limits of an int.
 constexpr size_t kMostPages = size_t{1} << 26;
+
+// Left out of what a share of free memory means: stacks, connections, requests in the queue.
+constexpr size_t kHeapReserve = size_t{64} << 20;
 
 kernel::KvType kv_type_of(const std::string& name) {
   return name == "f32" ? kernel::KvType::kF32 : kernel::KvType::kF16;
@@ -102,11 +107,39 @@ Result<std::unique_ptr<LocalModel>> LocalModel::load(const EngineOptions& option
   } catch (const std::system_error& refused) {
     return fail(Fault::kOverloaded, "threads: the system refused {}: {}", threads, refused.what());
   }
+  if (auto done = local->place(options); !done) return std::unexpected(done.error());
   if (auto done = local->load_weights(progress); !done) return std::unexpected(done.error());
-  if (auto done = local->plan_context(options); !done) return std::unexpected(done.error());
-  if (auto done = local->start_engine(options, metrics); !done)
-    return std::unexpected(done.error());
+  auto plan = plan_context(options, *local->text_.checkpoint);
+  if (!plan) return std::unexpected(plan.error());
+  local->plan_ = *plan;
+  try {
+    if (auto done = local->start_engine(options, metrics); !done)
+      return std::unexpected(done.error());
+  } catch (const std::bad_alloc&) {
+    return fail(Fault::kOverloaded,
+                "there is no memory for the tables of {} pages and {} sequences", plan->page_count,
+                options.max_num_seqs);
+  }
   return local;
+}
+
+// Threads and memory to their nodes, before anything large is allocated. Where the system refuses
+// (containers often do), it goes on without.
+Result<void> LocalModel::place(const EngineOptions& options) {
+  auto policy = parse_numa_policy(options.numa);
+  if (!policy) return std::unexpected(policy.error());
+  if (policy->kind == NumaPolicy::Kind::kOff) return {};
+  auto topology = read_topology(UsablePlaces::of_this_process());
+  if (!topology) return std::unexpected(topology.error());
+  auto placement = plan_placement(*topology, pool_->size(), *policy);
+  if (!placement) return std::unexpected(placement.error());
+  if (auto placed = set_memory_placement(placement->memory); !placed) {
+    fmt::print(stderr, "warning: memory is not placed: {}\n", placed.error().message);
+  }
+  if (auto pinned = pool_->pin_workers(placement->worker_cpus); !pinned) {
+    fmt::print(stderr, "warning: threads are not pinned: {}\n", pinned.error().message);
+  }
+  return {};
 }
 
 Result<void> LocalModel::load_weights(Progress progress) {
@@ -116,11 +149,17 @@ Result<void> LocalModel::load_weights(Progress progress) {
   return {};
 }
 
-// Decides how many pages the KV cache has and how long a request may be.
-Result<void> LocalModel::plan_context(const EngineOptions& options) {
-  const model::ModelConfig& config = text_.checkpoint->config();
-  const size_t page_bytes = model::Decoder::kv_shape(config, kv_type_).page_bytes();
-  auto memory = parse_memory(options.kv_cache_memory, available_memory_bytes());
+Result<LocalModel::ContextPlan> LocalModel::plan_context(const EngineOptions& options,
+                                                         const model::Checkpoint& checkpoint) {
+  const model::ModelConfig& config = checkpoint.config();
+  const size_t page_bytes =
+      model::Decoder::kv_shape(config, kv_type_of(options.kv_cache_dtype)).page_bytes();
+  const size_t available = available_memory_bytes();
+  if (available <= kHeapReserve) {
+    return fail(Fault::kOverloaded, "kv-cache-memory: {} are left, {} of them for everything else",
+                bytes_text(available), bytes_text(kHeapReserve));
+  }
+  auto memory = parse_memory(options.kv_cache_memory, available - kHeapReserve);
   if (!memory) return std::unexpected(memory.error());
   const int wanted_len = options.max_model_len > 0 ? options.max_model_len : config.context_length;
   const auto useful_pages =
@@ -128,7 +167,7 @@ Result<void> LocalModel::plan_context(const EngineOptions& options) {
   const size_t pages = std::min({*memory / page_bytes, useful_pages, kMostPages});
   if (options.max_model_len > config.context_length) {
     return fail_field("max-model-len", "{} is more than the {} positions that {} is made for",
-                      options.max_model_len, config.context_length, text_.checkpoint->name());
+                      options.max_model_len, config.context_length, checkpoint.name());
   }
   const size_t positions = pages * kernel::kPagePositions;
   if (options.max_model_len > 0 && positions < static_cast<size_t>(options.max_model_len)) {
@@ -141,23 +180,41 @@ Result<void> LocalModel::plan_context(const EngineOptions& options) {
     return fail_field("kv-cache-memory", "{} hold no page: one takes {}", bytes_text(*memory),
                       bytes_text(page_bytes));
   }
-  kv_page_count_ = static_cast<int>(pages);
   if (wanted_len < 2) {
     return fail_field("max-model-len",
                       "{} leaves no room for a prompt and an answer of 1 token each", wanted_len);
   }
-  max_model_len_ = static_cast<int>(std::min(static_cast<size_t>(wanted_len), positions));
-  return {};
+  return ContextPlan{
+      .page_count = static_cast<int>(pages),
+      .page_bytes = page_bytes,
+      .max_model_len = static_cast<int>(std::min(static_cast<size_t>(wanted_len), positions))};
+}
+
+Result<size_t> LocalModel::estimate_bytes(const EngineOptions& options) {
+  auto path = find_model(options.model);
+  if (!path) return std::unexpected(path.error());
+  auto checkpoint = model::Checkpoint::open(*path, model::Checkpoint::Need::kModel);
+  if (!checkpoint) return std::unexpected(checkpoint.error());
+  auto plan = plan_context(options, **checkpoint);
+  if (!plan) return std::unexpected(plan.error());
+  size_t bytes = static_cast<size_t>(plan->page_count) * plan->page_bytes;
+  for (const model::Tensor& tensor : (*checkpoint)->file_tensors())
+    bytes += tensor.bytes;
+  return bytes;
+}
+
+size_t LocalModel::memory_bytes() const {
+  return weights_->packed_bytes() + store_->bytes() + decoder_->activation_bytes();
 }
 
 Result<void> LocalModel::start_engine(const EngineOptions& options, MetricRegistry& metrics) {
   const auto shape = model::Decoder::kv_shape(text_.checkpoint->config(), kv_type_);
-  auto store = kv::PageStore::create(shape, kv_page_count_);
+  auto store = kv::PageStore::create(shape, plan_.page_count);
   if (!store) return std::unexpected(store.error());
   store_ = std::move(*store);
   const auto batch_tokens =
       static_cast<int>(std::min(int64_t{options.max_num_batched_tokens},
-                                int64_t{max_model_len_} * int64_t{options.max_num_seqs}));
+                                int64_t{plan_.max_model_len} * int64_t{options.max_num_seqs}));
   auto decoder = model::Decoder::create(
       {.weights = *weights_, .table = *table_, .pool = *pool_, .store = *store_},
       {.batch_tokens = batch_tokens, .logit_rows = std::min(32, batch_tokens)});
@@ -165,17 +222,24 @@ Result<void> LocalModel::start_engine(const EngineOptions& options, MetricRegist
   decoder_ = std::move(*decoder);
   metrics_ = std::make_unique<engine::EngineMetrics>(
       metrics, options.served_name.empty() ? text_.checkpoint->name() : options.served_name);
-  engine_ = std::make_unique<engine::Engine>(
-      engine::Engine::Parts{.model = *decoder_,
-                            .tokenizer = *text_.tokenizer,
-                            .table = *table_,
-                            .pool = *pool_,
-                            .metrics = *metrics_},
-      engine::EngineConfig{.scheduler = {.max_num_seqs = options.max_num_seqs,
-                                         .max_num_batched_tokens = batch_tokens,
-                                         .prefix_caching = options.prefix_caching},
-                           .max_model_len = max_model_len_,
-                           .kv_page_count = kv_page_count_});
+  engine::EngineConfig config;
+  config.core.scheduler = scheduler_config(options);
+  config.core.scheduler.max_num_batched_tokens = batch_tokens;
+  auto eviction = kv::eviction_policy_named(options.scheduling.kv_eviction_policy);
+  if (!eviction) return std::unexpected(eviction.error());
+  config.core.eviction = *eviction;
+  config.core.max_model_len = plan_.max_model_len;
+  config.core.kv_page_count = plan_.page_count;
+  config.max_queued = options.scheduling.max_queued;
+  config.batch_timeout_s = options.scheduling.batch_timeout_s;
+  engine_ =
+      std::make_unique<engine::Engine>(engine::EngineCore::Parts{.model = *decoder_,
+                                                                 .tokenizer = *text_.tokenizer,
+                                                                 .table = *table_,
+                                                                 .pool = *pool_,
+                                                                 .metrics = *metrics_,
+                                                                 .clock = clock_},
+                                       config);
   return {};
 }
 
@@ -183,8 +247,8 @@ std::string LocalModel::summary() const {
   return fmt::format(
       "weights {}, KV cache {} for {} positions, activations {}; max-model-len {}; {} threads, {}",
       bytes_text(weights_->packed_bytes()), bytes_text(store_->bytes()),
-      kv_page_count_ * kernel::kPagePositions, bytes_text(decoder_->activation_bytes()),
-      max_model_len_, pool_->size(), kernel::name_of(table_->isa));
+      plan_.page_count * kernel::kPagePositions, bytes_text(decoder_->activation_bytes()),
+      plan_.max_model_len, pool_->size(), kernel::name_of(table_->isa));
 }
 
 }  // namespace inferno::app

@@ -50,11 +50,23 @@ class LocalModel {
   int threads() const { return pool_->size(); }
   // One line: sizes in memory, context, instruction set.
   std::string summary() const;
+  // Weights, KV cache and activations.
+  size_t memory_bytes() const;
+  // About what load() with these options would take, from the files' headers. Errors as load()'s.
+  static Result<size_t> estimate_bytes(const EngineOptions& options);
 
  private:
   LocalModel() = default;
+  Result<void> place(const EngineOptions& options);
   Result<void> load_weights(Progress progress);
-  Result<void> plan_context(const EngineOptions& options);
+  // How many pages the KV cache has and how long a request may be.
+  struct ContextPlan {
+    int page_count = 0;
+    size_t page_bytes = 0;
+    int max_model_len = 0;
+  };
+  static Result<ContextPlan> plan_context(const EngineOptions& options,
+                                          const model::Checkpoint& checkpoint);
   Result<void> start_engine(const EngineOptions& options, MetricRegistry& metrics);
 
   // Destroyed in reverse: the engine's thread ends before what it works on goes.
@@ -65,10 +77,10 @@ class LocalModel {
   std::optional<kv::PageStore> store_;
   std::unique_ptr<model::Decoder> decoder_;
   std::unique_ptr<engine::EngineMetrics> metrics_;
+  SystemClock clock_;
   std::unique_ptr<engine::Engine> engine_;
   kernel::KvType kv_type_ = kernel::KvType::kF16;
-  int max_model_len_ = 0;
-  int kv_page_count_ = 0;
+  ContextPlan plan_;
 };
 
 // The parts of loading that `inferno bench` shares: weights with a progress line on stderr.

@@ -43,6 +43,11 @@ std::filesystem::path model_cache() {
 Result<std::filesystem::path> find_model(const std::string& model) {
   std::error_code trouble;
   if (std::filesystem::exists(model, trouble)) return std::filesystem::path(model);
+  return find_cached_model(model);
+}
+
+Result<std::filesystem::path> find_cached_model(const std::string& model) {
+  std::error_code trouble;
   const std::filesystem::path cache = model_cache();
   std::vector<std::filesystem::path> candidates;
   for (const KnownModel& known : kKnown) {

@@ -16,4 +16,7 @@ std::filesystem::path model_cache();
 // what is there.
 Result<std::filesystem::path> find_model(const std::string& model);
 
+// As find_model(), but a name from the cache folder only, never a path.
+Result<std::filesystem::path> find_cached_model(const std::string& model);
+
 }  // namespace inferno::app

@@ -7,7 +7,9 @@
 #include <cmath>
 #include <cstdlib>
 
+#include "base/placement.h"
 #include "base/thread_pool.h"
+#include "kernel/table_proof.h"
 
 namespace inferno::app {
 namespace {
@@ -69,6 +71,10 @@ void add_engine_options(CLI::App& app, EngineOptions& options) {
                  "a GGUF file, a model folder, or a name from the cache (smollm2-135m)")
       ->envname("INFERNO_MODEL")
       ->required();
+  add_runtime_options(app, options);
+}
+
+void add_runtime_options(CLI::App& app, EngineOptions& options) {
   add_option(app, "--max-model-len", options.max_model_len,
              "longest prompt plus answer in tokens; 0: what the model is made for")
       ->check(CLI::Range(0, 1 << 27));
@@ -88,9 +94,57 @@ void add_engine_options(CLI::App& app, EngineOptions& options) {
       ->check(CLI::Range(0, 1024));
   add_option(app, "--isa", options.isa, "instruction set of the kernels")
       ->check(CLI::IsMember({"auto", "plain", "avx2", "avx512", "amx"}));
+  add_option(app, "--numa", options.numa,
+             "off, auto, interleave or node:N: pins compute threads and places large memory; auto "
+             "keeps both on one node when the threads fit its cores, else spreads them")
+      ->check([](const std::string& text) {
+        const auto policy = parse_numa_policy(text);
+        return policy ? std::string() : policy.error().message;
+      });
   app.add_flag("--enable-prefix-caching,!--no-enable-prefix-caching", options.prefix_caching,
                "reuse the KV of equal prefixes (on by default)")
       ->envname("INFERNO_ENABLE_PREFIX_CACHING");
+}
+
+void add_scheduling_options(CLI::App& app, SchedulingOptions& options) {
+  const auto is_positive = [](const std::string& text) {
+    double seconds = 0.0;
+    const bool is_number = CLI::detail::lexical_cast(text, seconds);
+    return is_number && seconds > 0.0 ? std::string() : text + " is not a time above 0, or inf";
+  };
+  add_option(app, "--scheduling-policy", options.policy, "who is next")
+      ->check(CLI::IsMember({"fcfs", "priority", "slo"}));
+  for (int i = 0; i < request::kServiceClassCount; ++i) {
+    const std::string name(name_of(static_cast<request::ServiceClass>(i)));
+    schedule::ServiceTarget& target = options.config.targets[static_cast<size_t>(i)];
+    add_option(app, "--" + name + "-ttft", target.ttft_s,
+               "seconds to the first token promised to " + name + " requests; inf: none")
+        ->check(is_positive);
+    add_option(app, "--" + name + "-tpot", target.tpot_s,
+               "seconds a further token promised to " + name + " requests; inf: none")
+        ->check(is_positive);
+  }
+  add_option(app, "--ageing", options.config.ageing_s,
+             "seconds after which a request is overtaken no more; inf: never (slo)")
+      ->check(is_positive);
+  add_option(app, "--max-queued", options.max_queued,
+             "requests taken and not finished; more are refused with 429")
+      ->check(CLI::Range(1, 1 << 20));
+  add_option(app, "--batch-timeout", options.batch_timeout_s,
+             "seconds an idle engine waits for companions of a first request")
+      ->check(CLI::Range(0.0, 10.0));
+  add_option(app, "--kv-eviction-policy", options.kv_eviction_policy,
+             "which cached pages give way to others")
+      ->check(CLI::IsMember({"lru", "lfu", "cost"}));
+}
+
+schedule::SchedulerConfig scheduler_config(const EngineOptions& options) {
+  schedule::SchedulerConfig config = options.scheduling.config;
+  config.max_num_seqs = options.max_num_seqs;
+  config.max_num_batched_tokens = options.max_num_batched_tokens;
+  config.prefix_caching = options.prefix_caching;
+  config.policy = schedule::policy_named(options.scheduling.policy).value_or(config.policy);
+  return config;
 }
 
 std::optional<int> parse(CLI::App& app, int argc, char** argv) {
@@ -107,7 +161,7 @@ std::optional<int> parse(CLI::App& app, int argc, char** argv) {
   return std::nullopt;
 }
 
-Result<size_t> parse_memory(const std::string& text, size_t available_bytes) {
+Result<size_t> parse_memory(const std::string& text, size_t available_bytes, const char* field) {
   double number = 0.0;
   const auto [rest, trouble] = std::from_chars(text.data(), text.data() + text.size(), number);
   std::string_view unit(rest, static_cast<size_t>(text.data() + text.size() - rest));
@@ -123,20 +177,30 @@ Result<size_t> parse_memory(const std::string& text, size_t available_bytes) {
     }
   }
   if (bytes < 1.0 || bytes > 1e15) {
-    return fail_field("kv-cache-memory",
-                      "kv-cache-memory: '{}' is not an amount of memory: write 512MiB, 4GiB, or a "
-                      "share such as 25%",
-                      text);
+    return fail_field(field,
+                      "{}: '{}' is not an amount of memory: write 512MiB, 4GiB, or a share such as "
+                      "25%",
+                      field, text);
   }
   return static_cast<size_t>(bytes);
 }
 
 Result<const kernel::KernelTable*> table_of(const std::string& isa) {
-  if (isa == "auto") return &kernel::best_table();
+  if (isa == "auto") {
+    std::string warning;
+    const kernel::KernelTable& best = kernel::best_proven_table(warning);
+    if (!warning.empty()) fmt::print(stderr, "WARNING: {}", warning);
+    return &best;
+  }
   for (const auto known : {kernel::Isa::kPlain, kernel::Isa::kAvx2, kernel::Isa::kAvx512}) {
     if (isa != kernel::name_of(known)) continue;
-    if (const kernel::KernelTable* table = kernel::table(known)) return table;
-    return fail_field("isa", "this CPU cannot run the kernels for {}", isa);
+    const kernel::KernelTable* table = kernel::table(known);
+    if (table == nullptr) return fail_field("isa", "this CPU cannot run the kernels for {}", isa);
+    const std::string difference =
+        kernel::find_difference(*table, *kernel::table(kernel::Isa::kPlain));
+    if (difference.empty()) return table;
+    return fail_field("isa", "on this machine the kernels for {} give wrong bits in {}", isa,
+                      difference);
   }
   return fail_field("isa", "there are no kernels for {} in this build", isa);
 }

@@ -10,8 +10,18 @@
 
 #include "base/result.h"
 #include "kernel/kernels.h"
+#include "schedule/scheduler_config.h"
 
 namespace inferno::app {
+
+// What decides which request runs when. Defaults are the scheduler's own.
+struct SchedulingOptions {
+  schedule::SchedulerConfig config;  // limits of a step are EngineOptions'
+  std::string policy{schedule::name_of(config.policy)};
+  std::string kv_eviction_policy = "lru";
+  int max_queued = 4096;
+  double batch_timeout_s = 0.0;
+};
 
 // What decides how a model runs, for every command that runs one.
 struct EngineOptions {
@@ -25,6 +35,8 @@ struct EngineOptions {
   int threads = 0;  // 0: one per core
   std::string isa = "auto";
   bool prefix_caching = true;
+  std::string numa = "off";  // base/placement.h
+  SchedulingOptions scheduling;
 };
 
 // A command's parser: its name and purpose, --help, --config.
@@ -37,15 +49,29 @@ CLI::Option* add_option(CLI::App& app, const std::string& flag, T& value, const 
 // "--max-num-seqs" -> "INFERNO_MAX_NUM_SEQS".
 std::string variable_of(const std::string& flag);
 
+// The model and how it runs.
 void add_engine_options(CLI::App& app, EngineOptions& options);
+
+// How a model runs, for a command that names its models in another way.
+void add_runtime_options(CLI::App& app, EngineOptions& options);
+
+// Policy, targets of each service class, limits of the queue: for a command with many clients.
+void add_scheduling_options(CLI::App& app, SchedulingOptions& options);
+
+// The scheduler's configuration for these options.
+schedule::SchedulerConfig scheduler_config(const EngineOptions& options);
 
 // Parses; on --help or a wrong command line prints and returns the exit code to end with.
 std::optional<int> parse(CLI::App& app, int argc, char** argv);
 
-// Bytes of "512MiB", "4GiB", "1000000", or of a share ("0.25", "25%") of `available_bytes`.
-Result<size_t> parse_memory(const std::string& text, size_t available_bytes);
+// Bytes of "512MiB", "4GiB", "1000000", or of a share ("0.25", "25%") of `available_bytes`. `field`
+// is the option at fault in errors.
+Result<size_t> parse_memory(const std::string& text, size_t available_bytes,
+                            const char* field = "kv-cache-memory");
 
-// The kernel table of --isa. kInvalid when the name is none or this CPU cannot run it.
+// The kernel table of --isa, after it has proved itself against the plain one. kInvalid when the
+// name is none, this CPU cannot run it, or it gives wrong bits; "auto" then takes the next best one
+// and says so on stderr.
 Result<const kernel::KernelTable*> table_of(const std::string& isa);
 
 // Prints "inferno COMMAND: MESSAGE" to stderr and returns exit code 1.

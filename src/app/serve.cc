@@ -1,47 +1,33 @@
-// inferno serve MODEL: loads a model and serves it over HTTP until it is told to stop.
+// inferno serve MODEL...: serves models over HTTP until it is told to stop.
 //
-// SIGTERM or SIGINT while it loads ends it. Later: no new requests, running ones get up to
-// --drain-timeout, exit 0; a second signal ends at once.
-#include <atomic>
-#include <csignal>
+//   listen (health says loading) --> load --> ready: "serving NAME on http://...", the port file
+//   SIGHUP    keys and drain timeout are read anew; a wrong file changes nothing
+//   SIGTERM   while it loads: ends it. Later: no new requests, running ones get up to
+//             --drain-timeout, exit 0; a second signal ends at once
 #include <cstdio>
+#include <cstdlib>
 #include <fstream>
-#include <semaphore>
-#include <thread>
 
 #include "app/command.h"
-#include "app/local_model.h"
+#include "app/local_model_loader.h"
+#include "app/serve_options.h"
+#include "app/signals.h"
+#include "base/clock.h"
+#include "base/memory.h"
+#include "base/memory_tracker.h"
 #include "serve/api_server.h"
 
 namespace inferno::app {
 namespace {
 
-struct ServeOptions {
-  EngineOptions engine;
-  std::string host = "127.0.0.1";
-  uint16_t port = 8000;
-  std::string port_file;
-  std::vector<std::string> served_model_names;
-  std::vector<std::string> api_keys;
-  double drain_timeout_s = 30.0;
+// The arguments of the command, kept to be read again.
+struct Arguments {
+  int count;
+  char** values;
 };
 
-void add_serve_options(CLI::App& app, ServeOptions& options) {
-  add_engine_options(app, options.engine);
-  add_option(app, "--host", options.host, "address to listen on");
-  add_option(app, "--port", options.port, "port to listen on; 0: the system chooses");
-  add_option(app, "--port-file", options.port_file, "file to write the port to when ready");
-  add_option(app, "--served-model-name", options.served_model_names,
-             "name in the API; several may be given, answers carry the first")
-      ->expected(1)
-      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
-  add_option(app, "--api-key", options.api_keys,
-             "key that requests under /v1 must bring; may be repeated")
-      ->expected(1)
-      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
-  add_option(app, "--drain-timeout", options.drain_timeout_s,
-             "seconds that running requests get at the end")
-      ->check(CLI::Range(0.0, 86400.0));
+std::chrono::milliseconds milliseconds_of(double seconds) {
+  return std::chrono::milliseconds(static_cast<int64_t>(seconds * 1000.0));
 }
 
 // Appears whole or not at all: whoever waits for the file reads a complete number.
@@ -59,100 +45,101 @@ Result<void> write_port_file(const std::string& path, uint16_t port) {
   return {};
 }
 
-std::string default_name(const EngineOptions& options) {
-  const std::filesystem::path path = options.model;
-  std::string name =
-      path.filename().empty() ? path.parent_path().filename().string() : path.filename().string();
-  if (name.ends_with(".gguf")) name.resize(name.size() - 5);
-  return name.empty() ? options.model : name;
+Result<serve::RegistryOptions> registry_options(const ServeOptions& options) {
+  serve::RegistryOptions registry;
+  registry.is_lazy = options.is_lazy;
+  if (options.idle_unload_s > 0.0) registry.idle_unload_s = options.idle_unload_s;
+  if (!options.model_memory.empty()) {
+    auto bytes = parse_memory(options.model_memory, available_memory_bytes(), "model-memory");
+    if (!bytes) return std::unexpected(bytes.error());
+    registry.memory_budget_bytes = *bytes;
+  }
+  return registry;
 }
 
-// Waits for signals from before the model is loaded: while it loads the first one ends the process,
-// afterwards the first one asks for an orderly stop and the second one ends it.
-// Threads: wait_for_stop() and set_ready() from the main thread.
-class StopSignals {
- public:
-  // Blocks the signals for this thread and all it starts later. Requires: no other thread runs yet.
-  StopSignals() {
-    sigemptyset(&set_);
-    sigaddset(&set_, SIGTERM);
-    sigaddset(&set_, SIGINT);
-    pthread_sigmask(SIG_BLOCK, &set_, nullptr);
-    std::thread([this] { watch(); }).detach();
-  }
-
-  void set_ready() { is_ready_.store(true); }
-  void wait_for_stop() { stop_.acquire(); }
-
- private:
-  static constexpr int kEndedBySignal = 130;
-
-  void watch() {
-    int signal = 0;
-    sigwait(&set_, &signal);
-    if (!is_ready_.load()) std::_Exit(kEndedBySignal);
-    stop_.release();
-    sigwait(&set_, &signal);
-    std::_Exit(kEndedBySignal);
-  }
-
-  sigset_t set_{};
-  std::atomic<bool> is_ready_{false};
-  std::binary_semaphore stop_{0};
-};
-
-int serve(ServeOptions& options) {
-  static StopSignals signals;  // outlives its thread, which ends with the process
-
-  MetricRegistry metrics;
-  if (options.served_model_names.empty())
-    options.served_model_names.push_back(default_name(options.engine));
-  options.engine.served_name = options.served_model_names.front();
-  auto model = LocalModel::load(options.engine, metrics, LocalModel::Progress::kShown);
-  if (!model) return report("serve", model.error());
-  fmt::print(stderr, "{}\n", (*model)->summary());
-
-  serve::ServedModel served;
-  served.names = options.served_model_names;
-  served.root = options.engine.model;
-  served.tokenizer = &(*model)->tokenizer();
-  served.chat_template = (*model)->chat_template();
-  served.generator = &(*model)->engine();
-  served.created = std::chrono::system_clock::now();
+serve::ApiOptions api_options(const ServeOptions& options) {
   serve::ApiOptions api;
   api.http.host = options.host;
   api.http.port = options.port;
   api.api_keys = options.api_keys;
-  auto server = serve::ApiServer::start(std::move(api), {std::move(served)}, metrics);
+  api.admin_key = options.admin_key;
+  api.deduplicate_requests = options.deduplicate_requests;
+  api.idempotency_ttl = milliseconds_of(options.idempotency_ttl_s);
+  return api;
+}
+
+// Reads the configuration again. What is wrong is said, and nothing changes then.
+void reload(const Arguments& arguments, ServeOptions& options, serve::ApiServer& server) {
+  ServeOptions next;
+  if (parse_serve_options(arguments.count, arguments.values, next)) {
+    fmt::print(stderr, "reload refused: the configuration is wrong, nothing has changed\n");
+    return;
+  }
+  if (auto taken = server.set_keys({.api_keys = next.api_keys, .admin_key = next.admin_key});
+      !taken) {
+    fmt::print(stderr, "reload refused: {}, nothing has changed\n", taken.error().message);
+    return;
+  }
+  const std::vector<std::string> changed = take_changes(next, options);
+  fmt::print(stderr, "reloaded: {}\n",
+             changed.empty() ? "nothing has changed" : fmt::format("{}", fmt::join(changed, ", ")));
+}
+
+// Answers signals until the server is to stop, then lets it drain.
+void run_until_stopped(const Arguments& arguments, ServeOptions& options, ServerSignals& signals,
+                       serve::ApiServer& server) {
+  while (signals.next() == ServerSignals::Wish::kReload)
+    reload(arguments, options, server);
+  fmt::print(stderr, "stopping: running requests get up to {} s\n", options.drain_timeout_s);
+  server.stop(milliseconds_of(options.drain_timeout_s));
+}
+
+int serve_models(const Arguments& arguments, ServeOptions& options, ServerSignals& signals) {
+  MetricRegistry metrics;
+  const SystemClock clock;
+  LocalModelLoader loader({.engine = options.engine,
+                           .model_dir = options.model_dir,
+                           .uses_generation_config = options.generation_config == "auto"},
+                          metrics);
+  auto specs = model_specs(options);
+  if (!specs) return report("serve", specs.error());
+  const auto registry = registry_options(options);
+  if (!registry) return report("serve", registry.error());
+  serve::ModelRegistry models(*registry, &loader, metrics, clock);
+  std::string names;
+  for (serve::ModelSpec& spec : *specs) {
+    names += (names.empty() ? "" : ", ") + spec.names.front();
+    if (auto listed = models.list(std::move(spec)); !listed) {
+      return report("serve", listed.error());
+    }
+  }
+  auto server = serve::ApiServer::start(api_options(options), models, metrics);
   if (!server) return report("serve", server.error());
-  const uint16_t port = (*server)->port();
+  if (auto loaded = models.load_listed(); !loaded) return report("serve", loaded.error());
+  (*server)->set_ready();
   signals.set_ready();
-  fmt::print("serving {} on http://{}:{}\n", options.served_model_names.front(), options.host,
-             port);
+  const uint16_t port = (*server)->port();
+  fmt::print("serving {} on http://{}:{}\n", names, options.host, port);
   std::fflush(stdout);
   if (auto written = write_port_file(options.port_file, port); !written) {
     return report("serve", written.error());
   }
-
-  signals.wait_for_stop();
-  fmt::print(stderr, "stopping: running requests get up to {} s\n", options.drain_timeout_s);
-  (*server)->stop(
-      std::chrono::milliseconds(static_cast<int64_t>(options.drain_timeout_s * 1000.0)));
+  run_until_stopped(arguments, options, signals, **server);
   if (!options.port_file.empty()) std::remove(options.port_file.c_str());
+  // A load cannot be broken off; nobody waits for it any more.
+  if (models.is_loading()) std::_Exit(0);
   return 0;
 }
 
 }  // namespace
 
 int run_serve(int argc, char** argv) {
-  CLI::App app;
   ServeOptions options;
-  prepare(
-      app, "serve",
-      "Serves a model over HTTP: OpenAI's API under /v1, a chat page at /, metrics at /metrics.");
-  add_serve_options(app, options);
-  if (const auto code = parse(app, argc, argv)) return *code;
-  return serve(options);
+  if (const auto code = parse_serve_options(argc, argv, options)) return *code;
+  static ServerSignals signals;  // outlives its thread, which ends with the process
+  const int code = serve_models({argc, argv}, options, signals);
+  report_leaks(process_memory(), stderr);
+  return code;
 }
 
 }  // namespace inferno::app

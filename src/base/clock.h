@@ -44,6 +44,11 @@ class ManualClock final : public Clock {
                      std::memory_order_relaxed);
   }
 
+  // Moves on to `time`, or stays when that has passed.
+  void advance_to(TimePoint time) {
+    if (time > now()) ticks_.store(time.time_since_epoch().count(), std::memory_order_relaxed);
+  }
+
  private:
   std::atomic<TimePoint::rep> ticks_{after_seconds(TimePoint(), 1.0).time_since_epoch().count()};
 };

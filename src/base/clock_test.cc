@@ -17,6 +17,15 @@ TEST(ManualClock, NeverReadsZero) {
   EXPECT_GT(ManualClock().now(), TimePoint());
 }
 
+TEST(ManualClock, AdvancesToATimeButNeverBack) {
+  ManualClock clock;
+  const TimePoint later = after_seconds(clock.now(), 0.1234567891);
+  clock.advance_to(later);
+  EXPECT_EQ(clock.now(), later);
+  clock.advance_to(after_seconds(later, -1.0));
+  EXPECT_EQ(clock.now(), later);
+}
+
 TEST(SystemClock, DoesNotRunBackwards) {
   const SystemClock clock;
   const TimePoint first = clock.now();

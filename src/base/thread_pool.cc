@@ -4,6 +4,7 @@
 #include <sched.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "base/check.h"
 
@@ -33,6 +34,23 @@ ThreadPool::~ThreadPool() {
   generation_.notify_all();
   for (std::thread& thread : threads_)
     thread.join();
+}
+
+Result<void> ThreadPool::pin_workers(std::vector<int> cpus, PlacementCalls& calls) {
+  CHECK(cpus.empty() || cpus.size() == threads_.size() + 1, "{} CPUs for {} workers", cpus.size(),
+        threads_.size() + 1);
+  cpus_ = std::move(cpus);
+  calls_ = &calls;
+  for (size_t worker = 1; worker < cpus_.size(); ++worker) {
+    auto pinned = calls.pin(threads_[worker - 1].native_handle(), cpus_[worker]);
+    if (!pinned) return pinned;
+  }
+  return {};
+}
+
+Result<void> ThreadPool::pin_caller() {
+  if (cpus_.empty()) return {};
+  return calls_->pin(pthread_self(), cpus_.front());
 }
 
 void ThreadPool::run(const Job& job) {

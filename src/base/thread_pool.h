@@ -20,6 +20,9 @@
 #include <type_traits>
 #include <vector>
 
+#include "base/placement.h"
+#include "base/result.h"
+
 namespace inferno {
 
 struct Range {
@@ -36,6 +39,18 @@ class ThreadPool {
   ThreadPool& operator=(const ThreadPool&) = delete;
 
   int size() const { return static_cast<int>(threads_.size()) + 1; }
+
+  // Pins worker i to cpus[i] (as plan_placement() chose them), except worker 0, which calls
+  // pin_caller() itself. An empty list pins nobody: a thread that may move is the right default
+  // where other programs run too. Fails with what `calls` said of the first worker it could not
+  // pin; those before it stay pinned. Requires: cpus is empty or has size() entries; nobody is in
+  // parallel_for(); `calls` outlives the pool.
+  Result<void> pin_workers(std::vector<int> cpus, PlacementCalls& calls = system_placement_calls());
+
+  // Pins the calling thread as worker 0, where pin_workers() was given CPUs; else does nothing.
+  // To be called once by the thread that will call parallel_for(), not by one that goes on to start
+  // others: a thread begins with the mask of the one that started it.
+  Result<void> pin_caller();
 
   // Calls body(Range, worker) for disjoint ranges that cover [0, count); worker is in [0, size()).
   // Requires: grain >= 1. The body must not throw and must not call parallel_for.
@@ -67,6 +82,8 @@ class ThreadPool {
   alignas(64) std::atomic<int> busy_{0};
   alignas(64) std::atomic<bool> stopping_{false};
   std::vector<std::thread> threads_;
+  std::vector<int> cpus_;  // of worker i; empty: not pinned
+  PlacementCalls* calls_ = nullptr;
 };
 
 // Cores this process may run on (its affinity mask), at least 1.

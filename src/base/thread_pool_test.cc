@@ -1,8 +1,11 @@
 #include "base/thread_pool.h"
 
 #include <gtest/gtest.h>
+#include <sched.h>
 
 #include <chrono>
+#include <thread>
+#include <utility>
 #include <vector>
 
 namespace inferno {
@@ -44,6 +47,63 @@ TEST(ThreadPool, WorksAgainAfterItsThreadsParked) {
 
 TEST(ThreadPool, AvailableCoresIsPositive) {
   EXPECT_GE(available_cores(), 1);
+}
+
+// Remembers which thread was pinned where; refuses CPU 9.
+class RecordingCalls : public PlacementCalls {
+ public:
+  Result<void> pin(pthread_t thread, int cpu) override {
+    if (cpu == 9) return fail(Fault::kInvalid, "CPU 9 is offline");
+    pinned.emplace_back(thread, cpu);
+    return {};
+  }
+  Result<void> place(std::span<uint8_t>, const MemoryPlacement&) override { return {}; }
+  std::vector<std::pair<pthread_t, int>> pinned;
+};
+
+TEST(ThreadPool, PinsEachWorkerToItsCpuAndTheCallerWhenItAsks) {
+  RecordingCalls calls;
+  ThreadPool pool(3);
+  ASSERT_TRUE(pool.pin_workers({4, 6, 8}, calls));
+  ASSERT_EQ(calls.pinned.size(), 2u);
+  EXPECT_EQ(calls.pinned[0].second, 6);
+  EXPECT_EQ(calls.pinned[1].second, 8);
+  EXPECT_FALSE(pthread_equal(calls.pinned[0].first, calls.pinned[1].first));
+  ASSERT_TRUE(pool.pin_caller());
+  ASSERT_EQ(calls.pinned.size(), 3u);
+  EXPECT_EQ(calls.pinned[2].second, 4);
+  EXPECT_TRUE(pthread_equal(calls.pinned[2].first, pthread_self()));
+}
+
+TEST(ThreadPool, PinsNobodyUnlessTold) {
+  RecordingCalls calls;
+  ThreadPool pool(2);
+  ASSERT_TRUE(pool.pin_caller());
+  ASSERT_TRUE(pool.pin_workers({}, calls));
+  ASSERT_TRUE(pool.pin_caller());
+  EXPECT_TRUE(calls.pinned.empty());
+}
+
+TEST(ThreadPool, SaysWhichCpuAWorkerCouldNotBePinnedTo) {
+  RecordingCalls calls;
+  ThreadPool pool(3);
+  const auto pinned = pool.pin_workers({0, 1, 9}, calls);
+  ASSERT_FALSE(pinned);
+  EXPECT_EQ(pinned.error().message, "CPU 9 is offline");
+}
+
+TEST(ThreadPool, PinnedWorkersRunOnTheirCpus) {
+  const std::vector<int> usable = UsablePlaces::of_this_process().cpus;
+  if (usable.size() < 2) GTEST_SKIP() << "this process may use one CPU only";
+  std::thread([&usable] {
+    const std::vector<int> cpus = {usable[1], usable[0]};
+    ThreadPool pool(2);
+    ASSERT_TRUE(pool.pin_workers(cpus));
+    ASSERT_TRUE(pool.pin_caller());
+    pool.parallel_for(1000, 1, [&](Range, int worker) {
+      EXPECT_EQ(sched_getcpu(), cpus[static_cast<size_t>(worker)]);
+    });
+  }).join();
 }
 
 }  // namespace

@@ -1,14 +1,17 @@
 // One request inside the engine: its sequence, how its tokens are chosen, its text so far, who is
 // told.
 //
+// It is the sequence that the scheduler hands back, so that nothing has to be looked up in a step.
+//
 // Threads: belongs to the engine thread.
 #pragma once
 
-#include <chrono>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <vector>
 
+#include "base/clock.h"
 #include "engine/answer_text.h"
 #include "request/generator.h"
 #include "sample/sampler.h"
@@ -16,29 +19,37 @@
 
 namespace inferno::engine {
 
-struct ActiveRequest {
-  using Clock = std::chrono::steady_clock;
+// What the scheduler needs to know of a request.
+inline schedule::SequenceTraits traits_of(const request::Request& request) {
+  return {.priority = request.priority,
+          .service_class = request.service_class,
+          .client = std::hash<std::string>{}(request.client),
+          .arrival = request.arrival,
+          .deadline = request.deadline,
+          .fork_of = request.fork_of,
+          .max_new_tokens = request.sampling.max_tokens};
+}
 
+struct ActiveRequest final : schedule::Sequence {
+  // `max_tokens`: prompt and answer.
   ActiveRequest(request::Request taken, std::shared_ptr<request::EventSink> events,
                 const token::Tokenizer& tokenizer, int max_tokens)
-      : request(std::move(taken)),
+      : Sequence(taken.id, std::move(taken.prompt),
+                 token::root_hash({.salt = taken.cache_salt, .adapter = {}}), max_tokens,
+                 traits_of(taken)),
+        request(std::move(taken)),
         sink(std::move(events)),
-        sequence(request.id, std::move(request.prompt),
-                 token::root_hash({.salt = request.cache_salt, .adapter = {}}), max_tokens),
         text(tokenizer, request.sampling) {}
-
-  int generated_count() const { return sequence.token_count() - sequence.prompt_count; }
 
   request::Request request;  // its prompt has moved into the sequence
   std::shared_ptr<request::EventSink> sink;
-  schedule::Sequence sequence;
   AnswerText text;
   std::optional<sample::SamplingState> sampling;
   std::vector<request::TokenOutput>
       prompt_outputs;         // as far as scored; only when prompt_logprobs was set
   request::TokenOutput next;  // chosen in this step
-  std::optional<Clock::time_point> first_scheduled;
-  std::optional<Clock::time_point> first_token;
+  std::optional<TimePoint> first_scheduled;
+  std::optional<TimePoint> first_token;
 };
 
 }  // namespace inferno::engine

@@ -101,17 +101,21 @@ class Bench {
                    .tokenizer = *tokenizer_,
                    .table = table,
                    .pool = pool_,
-                   .metrics = metrics},
-                  {.scheduler = {.max_num_seqs = 16,
-                                 .max_num_batched_tokens = how.budget,
-                                 .prefix_caching = how.caching},
-                   .max_model_len = kMaxModelLen,
-                   .kv_page_count = how.pages});
+                   .metrics = metrics,
+                   .clock = clock_},
+                  {.core = {.scheduler = {.max_num_seqs = 16,
+                                          .max_num_batched_tokens = how.budget,
+                                          .prefix_caching = how.caching},
+                            .max_model_len = kMaxModelLen,
+                            .kv_page_count = how.pages}});
     std::vector<std::string> spelled;
     std::vector<std::shared_ptr<Transcript>> running;
     for (int i = 0; i < how.requests; ++i) {
       request::Request request = request_of(i);
       request.id = engine.next_id();
+      if (is_fork(i) && order == Order::kTogether) {
+        request.fork_of = RequestId{request.id.value - 1};
+      }
       running.push_back(std::make_shared<Transcript>());
       EXPECT_TRUE(engine.submit(std::move(request), running.back()));
       if (order == Order::kOneByOne) running.back()->wait();
@@ -122,13 +126,17 @@ class Bench {
   }
 
  private:
+  // Some requests are another choice for the prompt of the one before.
+  static bool is_fork(int index) { return index % 8 == 7; }
+
   request::Request request_of(int index) {
     std::mt19937 random(static_cast<uint32_t>(index));
     request::Request request;
+    if (is_fork(index)) request.prompt = request_of(index - 1).prompt;
     // Every second request continues the same text, so that prefixes are shared.
     std::mt19937 words(index % 2 == 0 ? 1U : static_cast<uint32_t>(index));
     const int length = 2 + static_cast<int>(random() % 70);
-    for (int i = 0; i < length; ++i) {
+    for (int i = 0; i < length && !is_fork(index); ++i) {
       request.prompt.push_back(
           static_cast<TokenId>(words() % static_cast<uint32_t>(tokenizer_->vocab_size())));
     }
@@ -138,10 +146,13 @@ class Bench {
     request.sampling.seed = static_cast<uint64_t>(index);
     request.sampling.temperature = index % 3 == 0 ? 0.0f : 0.9f;
     request.sampling.top_p = index % 4 == 1 ? 0.9f : 1.0f;
+    if (index % 4 > 0) request.service_class = static_cast<request::ServiceClass>(index % 4 - 1);
+    request.client = index % 5 == 0 ? "greedy" : "modest";
     return request;
   }
 
   ThreadPool pool_;
+  SystemClock clock_;
   std::shared_ptr<const model::Checkpoint> checkpoint_;
   std::unique_ptr<token::Tokenizer> tokenizer_;
   std::unique_ptr<model::Weights> weights_;

@@ -44,9 +44,9 @@ class Collector final : public request::EventSink {
 };
 
 struct RigOptions {
-  EngineConfig config{.scheduler = {.max_num_seqs = 8, .max_num_batched_tokens = 64},
-                      .max_model_len = 256,
-                      .kv_page_count = 64,
+  EngineConfig config{.core = {.scheduler = {.max_num_seqs = 8, .max_num_batched_tokens = 64},
+                               .max_model_len = 256,
+                               .kv_page_count = 64},
                       .max_queued = 10000};
   int threads = 2;
 };
@@ -54,14 +54,15 @@ struct RigOptions {
 struct Rig {
   explicit Rig(const RigOptions& setup = {})
       : tokenizer(letter_tokenizer()),
-        model(setup.config.kv_page_count),
+        model(setup.config.core.kv_page_count),
         pool(setup.threads),
         metrics(registry, "fake"),
-        engine(std::make_unique<Engine>(Engine::Parts{.model = model,
-                                                      .tokenizer = *tokenizer,
-                                                      .table = kernel::best_table(),
-                                                      .pool = pool,
-                                                      .metrics = metrics},
+        engine(std::make_unique<Engine>(EngineCore::Parts{.model = model,
+                                                          .tokenizer = *tokenizer,
+                                                          .table = kernel::best_table(),
+                                                          .pool = pool,
+                                                          .metrics = metrics,
+                                                          .clock = clock},
                                         setup.config)) {}
 
   std::shared_ptr<Collector> submit(request::Request request) {
@@ -84,6 +85,7 @@ struct Rig {
         .value();
   }
 
+  SystemClock clock;
   std::unique_ptr<token::Tokenizer> tokenizer;
   FakeModel model;
   ThreadPool pool;
@@ -141,19 +143,19 @@ TEST(Engine, SameAnswerAloneInACrowdInChunksWithoutCacheAndUnderPreemption) {
   for (const int budget : {1, 7, 64, 512}) {
     for (const bool caching : {true, false}) {
       for (const int pages : {16, 200}) {
-        setups.push_back({.config = {.scheduler = {.max_num_seqs = 16,
-                                                   .max_num_batched_tokens = budget,
-                                                   .prefix_caching = caching},
-                                     .max_model_len = 256,
-                                     .kv_page_count = pages},
+        setups.push_back({.config = {.core = {.scheduler = {.max_num_seqs = 16,
+                                                            .max_num_batched_tokens = budget,
+                                                            .prefix_caching = caching},
+                                              .max_model_len = 256,
+                                              .kv_page_count = pages}},
                           .threads = budget == 7 ? 1 : 2});
       }
     }
   }
   for (const RigOptions& setup : setups) {
-    SCOPED_TRACE(fmt::format("budget {}, caching {}, pages {}",
-                             setup.config.scheduler.max_num_batched_tokens,
-                             setup.config.scheduler.prefix_caching, setup.config.kv_page_count));
+    SCOPED_TRACE(fmt::format(
+        "budget {}, caching {}, pages {}", setup.config.core.scheduler.max_num_batched_tokens,
+        setup.config.core.scheduler.prefix_caching, setup.config.core.kv_page_count));
     Rig rig(setup);
     std::vector<std::shared_ptr<Collector>> sinks;
     for (uint64_t seed = 1; seed <= kRequests; ++seed)

@@ -5,6 +5,7 @@
 // all tokens from the first on, read through the pages.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <vector>
@@ -45,10 +46,16 @@ class FakeModel final : public model::ForwardPass {
     }
   }
 
+  void copy_page(PageId from, PageId to) override {
+    std::copy_n(kv_.begin() + from.value * 16, 16, kv_.begin() + to.value * 16);
+    ++copied_pages_;
+  }
+
   int vocab_size() const override { return 27; }
   int max_logit_rows() const override { return 5; }
   int64_t computed_tokens() const { return computed_tokens_; }
   int largest_batch() const { return largest_batch_; }
+  int copied_pages() const { return copied_pages_; }
 
  private:
   TokenId& at(const model::ForwardPiece& piece, int position) {
@@ -60,6 +67,7 @@ class FakeModel final : public model::ForwardPass {
   std::vector<uint64_t> hashes_;
   int64_t computed_tokens_ = 0;
   int largest_batch_ = 0;
+  int copied_pages_ = 0;
 };
 
 // 'a' to 'z', and token 26 that ends an answer.

@@ -8,79 +8,123 @@
 //   IN USE          --last release-->  FREE             nobody could find it again
 //   IN USE, named   --last release-->  IDLE             kept, in case somebody asks
 //   IDLE            --adopt--------->  IN USE, named    the prefix-cache hit
-//   IDLE            --acquire------->  IN USE           evicted: longest idle first, name forgotten
+//   IDLE            --acquire------->  IN USE           evicted, its name forgotten
 //
-// A sequence releases its pages tail first, so of one sequence the tail is evicted before the
-// prefix that others may share.
+// Named pages form trees: the parent of a block is the block before it. Who holds a page holds its
+// parent too and gives back the child first, so below an idle page all is idle; and the eviction
+// policy (kv/eviction_policy.h) takes leaves, so the parent of a named page is always named.
 //
 // Invariant: free_count() + idle_count() + in_use_count() == capacity().
 // Threads:   belongs to the engine thread; nobody else calls it, so it has no locks.
-// Cost:      O(1) per page; no allocation after construction.
+// Cost:      O(1) per page, or O(log idle pages) by policy; no allocation after construction.
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <vector>
 
 #include "base/ids.h"
+#include "kv/block_pool_stats.h"
+#include "kv/eviction_policy.h"
+#include "kv/ghost_list.h"
 #include "kv/prefix_index.h"
 #include "token/block_hash.h"
 
 namespace inferno::kv {
 
+// Where a block to be named comes from.
+struct BlockOrigin {
+  std::optional<PageId> parent;        // of the block before it; none: the first of its chain
+  HitCause cause = HitCause::kPrompt;  // what finding it will count as: kPrompt or kGenerated
+};
+
+// What the admission of one sequence found, for BlockPool::record_admission().
+struct AdmissionCounts {
+  int query_blocks = 0;
+  int hit_blocks = 0;
+  int query_tokens = 0;
+  std::array<int, kHitCauseCount> hit_tokens_by_cause{};
+};
+
 class BlockPool {
  public:
   // Requires: capacity >= 1.
-  explicit BlockPool(int capacity);
+  explicit BlockPool(int capacity, EvictionPolicyKind policy = EvictionPolicyKind::kLru);
 
   // A page of undefined content with one reference, or none when every page is in use.
   std::optional<PageId> acquire();
 
-  // Names a full page by its content, so that find() returns it. When another page has that name
-  // already, this one stays unnamed. Requires: `page` is in use and unnamed.
-  void publish(PageId page, const token::BlockHash& hash);
+  // Names a full page by its content, so that find() returns it, and returns the page that has the
+  // name: another one when it had that name already; then `page` stays unnamed.
+  // Requires: `page` is in use and unnamed, or named so; the parent is in use and named.
+  PageId publish(PageId page, const token::BlockHash& hash, const BlockOrigin& origin = {});
 
   // The page that holds a block, in use or idle.
   std::optional<PageId> find(const token::BlockHash& hash) const { return index_.find(hash); }
 
-  // Takes one more reference on a named page. Requires: it is named.
+  // Takes one more reference on a named page. Requires: it is named, its parent is in use.
   void adopt(PageId page);
 
-  // Gives back one reference. Requires: there is one.
+  // Takes one more reference on a page in use, named or not. Requires: it is in use.
+  void share(PageId page);
+
+  // Takes one reference on `original` and gives back one on `duplicate`, a page of the same
+  // content.
+  // Requires: as adopt() and release().
+  void merge(PageId duplicate, PageId original);
+
+  // Gives back one reference. Requires: there is one; with the last one of a named page, no page
+  // below it is in use.
   void release(PageId page);
 
   int capacity() const { return static_cast<int>(pages_.size()); }
-  int free_count() const { return static_cast<int>(free_.size()); }
-  int idle_count() const { return idle_count_; }
-  int in_use_count() const { return capacity() - free_count() - idle_count_; }
+  int free_count() const { return stats_.free_pages; }
+  int idle_count() const { return stats_.idle_pages; }
+  int in_use_count() const { return stats_.in_use_named_pages + stats_.in_use_unnamed_pages; }
   // Pages that acquire() could hand out.
-  int available_count() const { return free_count() + idle_count_; }
-  int64_t eviction_count() const { return eviction_count_; }
+  int available_count() const { return free_count() + idle_count(); }
+  int64_t eviction_count() const { return stats_.evicted_blocks; }
   int reference_count(PageId page) const { return at(page).references; }
+  bool is_named(PageId page) const { return at(page).named; }
+  // What finding a named page counts as.
+  HitCause hit_cause(PageId page) const { return at(page).cause; }
+  EvictionPolicyKind policy() const { return policy_kind_; }
+
+  // Always up to date. Hits and misses are what record_admission() was told.
+  const BlockPoolStats& stats() const { return stats_; }
+
+  // Adds one admission to the hits and misses. BlockTable::record_admission() calls it.
+  void record_admission(const AdmissionCounts& counts);
 
  private:
   static constexpr uint32_t kNone = UINT32_MAX;
 
   struct Page {
     token::BlockHash hash{};
-    uint32_t newer = kNone;  // neighbours in the list of idle pages
-    uint32_t older = kNone;
+    uint32_t parent = kNone;
+    int32_t children = 0;       // named pages whose parent this is
+    int32_t used_children = 0;  // of those, in use
     int32_t references = 0;
+    int32_t depth = 0;  // blocks before it in its chain
+    HitCause cause = HitCause::kPrompt;
     bool named = false;
   };
 
   Page& at(PageId page);
   const Page& at(PageId page) const;
-  void link_idle(PageId page);
-  void unlink_idle(PageId page);
+  PageId evict();
+  // Requires: the page is named.
+  void make_idle(PageId page);
+  void make_used(PageId page);
 
   std::vector<Page> pages_;
   std::vector<PageId> free_;
   PrefixIndex index_;
-  uint32_t oldest_idle_ = kNone;
-  uint32_t newest_idle_ = kNone;
-  int idle_count_ = 0;
-  int64_t eviction_count_ = 0;
+  GhostList ghosts_;
+  EvictionPolicyKind policy_kind_;
+  std::unique_ptr<EvictionPolicy> policy_;
+  BlockPoolStats stats_;
 };
 
 }  // namespace inferno::kv

@@ -2,9 +2,8 @@
 
 #include <gtest/gtest.h>
 
-#include <list>
 #include <map>
-#include <random>
+#include <vector>
 
 namespace inferno::kv {
 namespace {
@@ -71,103 +70,139 @@ TEST(BlockPool, SecondPageOfTheSameContentStaysUnnamed) {
   EXPECT_EQ(pool.free_count(), 1);
 }
 
-// What the pool should do, written down without caring for cost.
-struct NaivePool {
-  struct Page {
-    int references = 0;
-    std::optional<uint64_t> name;
-  };
-  std::map<uint32_t, Page> pages;
-  std::list<uint32_t> idle;  // oldest first
+// A chain of `count` blocks, named and in use.
+std::vector<PageId> chain(BlockPool& pool, uint64_t first_content, int count) {
+  std::vector<PageId> pages;
+  for (int block = 0; block < count; ++block) {
+    BlockOrigin origin;
+    if (block > 0) origin.parent = pages.back();
+    pages.push_back(*pool.acquire());
+    pool.publish(pages.back(), hash_of(first_content + static_cast<uint64_t>(block)), origin);
+  }
+  return pages;
+}
 
-  int free_count() const {
-    int count = 0;
-    for (const auto& [id, page] : pages)
-      count += page.references == 0 && !page.name;
-    return count;
-  }
-  std::optional<uint32_t> holder(uint64_t name) const {
-    for (const auto& [id, page] : pages) {
-      if (page.name == name) return id;
-    }
-    return std::nullopt;
-  }
-  // The page that acquire() must return when no page is free.
-  std::optional<uint32_t> victim() const {
-    return idle.empty() ? std::nullopt : std::optional(idle.front());
-  }
-};
+void release_all(BlockPool& pool, const std::vector<PageId>& pages) {
+  for (size_t i = pages.size(); i > 0; --i)
+    pool.release(pages[i - 1]);
+}
 
-TEST(BlockPool, AgreesWithANaiveModelUnderRandomOperations) {
-  for (uint64_t seed = 1; seed <= 20; ++seed) {
-    SCOPED_TRACE(seed);
-    std::mt19937_64 random(seed);
-    const int capacity = 1 + static_cast<int>(random() % 24);
-    BlockPool pool(capacity);
-    NaivePool naive;
-    for (uint32_t i = 0; i < static_cast<uint32_t>(capacity); ++i)
-      naive.pages[i] = {};
-    std::vector<uint32_t> held;  // one entry a reference
-    for (int step = 0; step < 5000; ++step) {
-      const uint64_t content = random() % 40;
-      switch (random() % 4) {
-        case 0: {
-          const bool had_free = naive.free_count() > 0;
-          const auto page = pool.acquire();
-          ASSERT_EQ(page.has_value(), had_free || naive.victim().has_value());
-          if (!page) break;
-          NaivePool::Page& entry = naive.pages[page->value];
-          ASSERT_EQ(entry.references, 0);
-          if (had_free) {
-            ASSERT_FALSE(entry.name);
-          } else {
-            ASSERT_EQ(page->value, *naive.victim());
-            naive.idle.pop_front();
-          }
-          entry = {.references = 1, .name = std::nullopt};
-          held.push_back(page->value);
-          break;
-        }
-        case 1: {
-          if (held.empty()) break;
-          const uint32_t page = held[random() % held.size()];
-          if (naive.pages[page].name) break;
-          pool.publish({page}, hash_of(content));
-          if (!naive.holder(content)) naive.pages[page].name = content;
-          break;
-        }
-        case 2: {
-          const auto found = pool.find(hash_of(content));
-          const auto expected = naive.holder(content);
-          ASSERT_EQ(found.has_value(), expected.has_value());
-          if (!found) break;
-          ASSERT_EQ(found->value, *expected);
-          pool.adopt(*found);
-          if (naive.pages[*expected].references++ == 0) naive.idle.remove(*expected);
-          held.push_back(*expected);
-          break;
-        }
-        default: {
-          if (held.empty()) break;
-          std::swap(held[random() % held.size()], held.back());
-          const uint32_t page = held.back();
-          held.pop_back();
-          pool.release({page});
-          NaivePool::Page& entry = naive.pages[page];
-          if (--entry.references == 0 && entry.name) naive.idle.push_back(page);
-        }
-      }
-      ASSERT_EQ(pool.free_count() + pool.idle_count() + pool.in_use_count(), pool.capacity());
-      ASSERT_EQ(pool.free_count(), naive.free_count());
-      ASSERT_EQ(pool.idle_count(), static_cast<int>(naive.idle.size()));
+TEST(BlockPool, PublishSaysWhichPageHasTheName) {
+  BlockPool pool(2);
+  const PageId first = *pool.acquire();
+  const PageId second = *pool.acquire();
+  EXPECT_EQ(pool.publish(first, hash_of(1)), first);
+  EXPECT_EQ(pool.publish(first, hash_of(1)), first);
+  EXPECT_EQ(pool.publish(second, hash_of(1)), first);
+  pool.merge(second, first);
+  EXPECT_EQ(pool.reference_count(first), 2);
+  EXPECT_EQ(pool.free_count(), 1);
+  EXPECT_EQ(pool.stats().duplicate_blocks, 1);
+}
+
+TEST(BlockPool, SharedPageStaysUntilItsLastUserGoes) {
+  BlockPool pool(1);
+  const PageId page = *pool.acquire();
+  pool.share(page);
+  pool.release(page);
+  EXPECT_EQ(pool.in_use_count(), 1);
+  pool.release(page);
+  EXPECT_EQ(pool.free_count(), 1);
+}
+
+TEST(BlockPool, EvictsTheTailOfAChainFirstUnderEveryPolicy) {
+  for (EvictionPolicyKind kind :
+       {EvictionPolicyKind::kLru, EvictionPolicyKind::kLfu, EvictionPolicyKind::kCost}) {
+    SCOPED_TRACE(name_of(kind));
+    BlockPool pool(4, kind);
+    release_all(pool, chain(pool, 1, 4));
+    for (uint64_t content = 4; content >= 1; --content) {
+      ASSERT_TRUE(pool.find(hash_of(content)));
+      pool.acquire();
+      EXPECT_FALSE(pool.find(hash_of(content)));
     }
   }
+}
+
+TEST(BlockPool, LfuKeepsWhatWasFoundOftenOverWhatIsYounger) {
+  BlockPool pool(2, EvictionPolicyKind::kLfu);
+  const PageId favourite = chain(pool, 1, 1)[0];
+  const PageId young = chain(pool, 2, 1)[0];
+  pool.adopt(favourite);
+  pool.release(favourite);
+  pool.release(favourite);
+  pool.release(young);
+  pool.acquire();
+  EXPECT_TRUE(pool.find(hash_of(1)));
+  EXPECT_FALSE(pool.find(hash_of(2)));
+}
+
+TEST(BlockPool, LfuLetsAnOldFavouriteGoInTheEnd) {
+  BlockPool pool(2, EvictionPolicyKind::kLfu);
+  const PageId favourite = chain(pool, 1, 1)[0];
+  for (int i = 0; i < 10; ++i)
+    pool.adopt(favourite);
+  for (int i = 0; i < 11; ++i)
+    pool.release(favourite);
+  int passing = 0;
+  for (uint64_t content = 100; pool.find(hash_of(1)) && passing < 1000; ++content, ++passing)
+    pool.release(chain(pool, content, 1)[0]);
+  EXPECT_GT(passing, 5);
+  EXPECT_LT(passing, 20);
+}
+
+TEST(BlockPool, CostKeepsTheBlockThatIsDearerToComputeAgain) {
+  BlockPool pool(7, EvictionPolicyKind::kCost);
+  const std::vector<PageId> deep = chain(pool, 1, 6);
+  const std::vector<PageId> shallow = chain(pool, 100, 1);
+  release_all(pool, deep);
+  release_all(pool, shallow);
+  pool.acquire();
+  EXPECT_FALSE(pool.find(hash_of(100)));
+  EXPECT_TRUE(pool.find(hash_of(6)));
+}
+
+TEST(BlockPool, CountsEvictedBlocksThatAreComputedAgain) {
+  BlockPool pool(2);
+  for (uint64_t content : {1, 2, 3})
+    pool.release(chain(pool, content, 1)[0]);
+  EXPECT_EQ(pool.stats().evicted_blocks, 1);
+  EXPECT_EQ(pool.stats().evicted_wanted_again_blocks, 0);
+  pool.release(chain(pool, 1, 1)[0]);
+  EXPECT_EQ(pool.stats().evicted_blocks, 2);
+  EXPECT_EQ(pool.stats().evicted_wanted_again_blocks, 1);
+}
+
+TEST(BlockPool, SumsTheAdmissionsItIsTold) {
+  BlockPool pool(1);
+  pool.record_admission({.query_blocks = 5,
+                         .hit_blocks = 3,
+                         .query_tokens = 90,
+                         .hit_tokens_by_cause = {32, 16, 0, 0}});
+  pool.record_admission({.query_blocks = 1,
+                         .hit_blocks = 0,
+                         .query_tokens = 20,
+                         .hit_tokens_by_cause = {0, 0, 7, 0}});
+  EXPECT_EQ(pool.stats().hit_blocks, 3);
+  EXPECT_EQ(pool.stats().miss_blocks, 3);
+  EXPECT_EQ(pool.stats().hit_tokens, 55);
+  EXPECT_EQ(pool.stats().miss_tokens, 55);
+  EXPECT_EQ(pool.stats().hit_tokens_by_cause, (std::array<int64_t, 4>{32, 16, 7, 0}));
 }
 
 TEST(BlockPoolDeath, ReleasingAPageNobodyHoldsIsABug) {
   BlockPool pool(1);
   EXPECT_DEATH(pool.release({0}), "references");
   EXPECT_DEATH(pool.adopt({0}), "no name");
+  EXPECT_DEATH(pool.share({0}), "not in use");
+}
+
+TEST(BlockPoolDeath, GivingBackAParentBeforeItsChildIsABug) {
+  BlockPool pool(2);
+  const std::vector<PageId> pages = chain(pool, 1, 2);
+  EXPECT_DEATH(pool.release(pages[0]), "below it");
+  release_all(pool, pages);
+  EXPECT_DEATH(pool.adopt(pages[1]), "before its parent");
 }
 
 }  // namespace

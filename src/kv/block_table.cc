@@ -1,8 +1,18 @@
 #include "kv/block_table.h"
 
+#include <algorithm>
+
 #include "base/check.h"
 
 namespace inferno::kv {
+namespace {
+
+// Whole blocks of `tokens` of which none holds the last token.
+constexpr int whole_blocks_before_last(int tokens) {
+  return tokens == 0 ? 0 : (tokens - 1) / kPageTokens;
+}
+
+}  // namespace
 
 BlockTable::BlockTable(token::BlockHash root, int max_tokens) : root_(root) {
   pages_.reserve(static_cast<size_t>(pages_for(max_tokens)));
@@ -13,24 +23,80 @@ token::BlockHash BlockTable::hash_before(int block) const {
   return block == 0 ? root_ : hashes_[static_cast<size_t>(block) - 1];
 }
 
+// Blocks that adopt_prefix() may look for.
+int BlockTable::findable_blocks() const {
+  return std::min(whole_blocks_before_last(token_count_), static_cast<int>(hashes_.size()));
+}
+
+void BlockTable::hash_prompt(std::span<const TokenId> tokens) {
+  const int count = static_cast<int>(tokens.size());
+  if (prompt_tokens_ == 0) prompt_tokens_ = count;
+  token_count_ = std::max(token_count_, count);
+  for (int block = static_cast<int>(hashes_.size()); (block + 1) * kPageTokens <= count; ++block) {
+    hashes_.push_back(token::child_hash(
+        hash_before(block), tokens.subspan(static_cast<size_t>(block) * kPageTokens, kPageTokens)));
+  }
+}
+
+std::optional<token::BlockHash> BlockTable::block_hash(int block) const {
+  if (block < 0 || block >= static_cast<int>(hashes_.size())) return std::nullopt;
+  return hashes_[static_cast<size_t>(block)];
+}
+
+int BlockTable::cached_prefix_tokens(const BlockPool& pool) const {
+  int block = published_;
+  while (block < findable_blocks() && pool.find(hashes_[static_cast<size_t>(block)]))
+    ++block;
+  return (block - published_) * kPageTokens;
+}
+
 int BlockTable::adopt_prefix(BlockPool& pool, std::span<const TokenId> tokens, int computed) {
   CHECK(computed % kPageTokens == 0 && computed / kPageTokens == page_count(),
         "{} computed tokens in {} pages", computed, page_count());
-  CHECK(page_count() == static_cast<int>(hashes_.size()), "{} pages, {} hashes", page_count(),
-        hashes_.size());
-  int adopted = 0;
-  for (int begin = computed; begin + kPageTokens < static_cast<int>(tokens.size());
-       begin += kPageTokens) {
-    const token::BlockHash hash = token::child_hash(
-        hash_before(page_count()), tokens.subspan(static_cast<size_t>(begin), kPageTokens));
-    const std::optional<PageId> page = pool.find(hash);
+  CHECK(page_count() == published_, "{} pages, {} published", page_count(), published_);
+  hash_prompt(tokens);
+  while (published_ < findable_blocks()) {
+    const std::optional<PageId> page = pool.find(hashes_[static_cast<size_t>(published_)]);
     if (!page) break;
     pool.adopt(*page);
     pages_.push_back(page->value);
-    hashes_.push_back(hash);
-    adopted += kPageTokens;
+    ++published_;
   }
+  const int adopted = published_ * kPageTokens - computed;
+  found_tokens_ += adopted;
   return adopted;
+}
+
+std::optional<ForkedPrefix> BlockTable::fork_prefix(BlockPool& pool, const BlockTable& parent,
+                                                    int tokens) {
+  const int full_pages = tokens / kPageTokens;
+  CHECK(pages_.empty() && root_ == parent.root_, "a fork into a table of {} pages", page_count());
+  CHECK(tokens >= 1 && pages_for(tokens) <= parent.page_count(), "fork at {} of {} pages", tokens,
+        parent.page_count());
+  CHECK(pages_for(tokens) <= static_cast<int>(pages_.capacity()),
+        "{} tokens in a table of {} pages", tokens, pages_.capacity());
+  // The only step that can fail comes first, so that nothing has to be taken back.
+  ForkedPrefix forked;
+  if (tokens % kPageTokens != 0) {
+    const std::optional<PageId> tail = pool.acquire();
+    if (!tail) return std::nullopt;
+    forked.copy = {.from = {parent.pages_[static_cast<size_t>(full_pages)]}, .to = *tail};
+  }
+  for (int page = 0; page < full_pages; ++page) {
+    pool.share({parent.pages_[static_cast<size_t>(page)]});
+    pages_.push_back(parent.pages_[static_cast<size_t>(page)]);
+  }
+  if (forked.copy) pages_.push_back(forked.copy->to.value);
+  const int hashed = std::min(full_pages, static_cast<int>(parent.hashes_.size()));
+  for (int block = static_cast<int>(hashes_.size()); block < hashed; ++block)
+    hashes_.push_back(parent.hashes_[static_cast<size_t>(block)]);
+  CHECK(hashed == 0 || hash_before(hashed) == parent.hash_before(hashed),
+        "a fork at {} of a sequence with other tokens", tokens);
+  published_ = std::min(full_pages, parent.published_);
+  if (prompt_tokens_ == 0) prompt_tokens_ = parent.prompt_tokens_;
+  token_count_ = std::max(token_count_, tokens);
+  found_tokens_ = tokens;
+  return forked;
 }
 
 bool BlockTable::grow(BlockPool& pool, int tokens) {
@@ -43,13 +109,37 @@ bool BlockTable::grow(BlockPool& pool, int tokens) {
 }
 
 void BlockTable::publish_full(BlockPool& pool, std::span<const TokenId> tokens, int computed) {
-  for (int block = static_cast<int>(hashes_.size()); (block + 1) * kPageTokens <= computed;
-       ++block) {
-    const token::BlockHash hash = token::child_hash(
-        hash_before(block), tokens.subspan(static_cast<size_t>(block) * kPageTokens, kPageTokens));
-    pool.publish({pages_[static_cast<size_t>(block)]}, hash);
-    hashes_.push_back(hash);
+  hash_prompt(tokens);
+  for (; (published_ + 1) * kPageTokens <= computed; ++published_) {
+    const auto block = static_cast<size_t>(published_);
+    BlockOrigin origin;
+    if (block > 0) origin.parent = PageId{pages_[block - 1]};
+    if ((published_ + 1) * kPageTokens > prompt_tokens_) origin.cause = HitCause::kGenerated;
+    const PageId own{pages_[block]};
+    const PageId holder = pool.publish(own, hashes_[block], origin);
+    if (holder == own) continue;
+    pool.merge(own, holder);
+    pages_[block] = holder.value;
   }
+}
+
+void BlockTable::record_admission(BlockPool& pool, Admission admission) const {
+  AdmissionCounts counts;
+  counts.query_tokens = std::max(token_count_, found_tokens_);
+  counts.hit_blocks = found_tokens_ / kPageTokens;
+  counts.query_blocks = std::max(whole_blocks_before_last(counts.query_tokens), counts.hit_blocks);
+  auto& hits = counts.hit_tokens_by_cause;
+  if (admission == Admission::kForked) {
+    hits[static_cast<size_t>(HitCause::kFork)] = found_tokens_;
+  } else if (admission == Admission::kResumed) {
+    hits[static_cast<size_t>(HitCause::kResumed)] = found_tokens_;
+  } else {
+    for (int block = 0; block < counts.hit_blocks; ++block) {
+      const HitCause cause = pool.hit_cause({pages_[static_cast<size_t>(block)]});
+      hits[static_cast<size_t>(cause)] += kPageTokens;
+    }
+  }
+  pool.record_admission(counts);
 }
 
 void BlockTable::release(BlockPool& pool) {
@@ -57,7 +147,8 @@ void BlockTable::release(BlockPool& pool) {
     pool.release({pages_.back()});
     pages_.pop_back();
   }
-  hashes_.clear();
+  published_ = 0;
+  found_tokens_ = 0;
 }
 
 }  // namespace inferno::kv

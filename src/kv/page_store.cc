@@ -2,6 +2,9 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <cstring>
+
+#include "base/check.h"
 
 namespace inferno::kv {
 
@@ -19,6 +22,17 @@ Result<PageStore> PageStore::create(const KvShape& shape, int page_count) {
   if (!buffer) return std::unexpected(buffer.error());
   store.buffer_ = std::move(*buffer);
   return store;
+}
+
+void PageStore::copy_page(PageId from, PageId to) {
+  const size_t stride = page_stride();
+  CHECK(from != to && (from.value + 1) * stride <= layer_bytes_ &&
+            (to.value + 1) * stride <= layer_bytes_,
+        "copy of page {} to {} in a store of {} bytes a layer", from.value, to.value, layer_bytes_);
+  for (int layer = 0; layer < shape_.layer_count; ++layer) {
+    uint8_t* pages = base(layer, 0);
+    std::memcpy(pages + to.value * stride, pages + from.value * stride, stride);
+  }
 }
 
 }  // namespace inferno::kv

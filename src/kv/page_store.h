@@ -13,6 +13,7 @@
 
 #include <cstdint>
 
+#include "base/ids.h"
 #include "base/memory.h"
 #include "kernel/types.h"
 
@@ -43,6 +44,10 @@ class PageStore {
     return buffer_.data() + static_cast<size_t>(layer) * layer_bytes_ +
            static_cast<size_t>(head) * shape_.head_bytes();
   }
+  // Copies the keys and values of one page over those of another, in every layer.
+  // Requires: both are pages of the store, not the same; no step runs.
+  void copy_page(PageId from, PageId to);
+
   size_t page_stride() const { return shape_.page_bytes_per_layer(); }
   const KvShape& shape() const { return shape_; }
   size_t bytes() const { return buffer_.size(); }

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cstring>
 #include <set>
 
 namespace inferno::kv {
@@ -39,6 +40,36 @@ TEST(PageStore, GivesEveryLayerHeadAndPageBytesOfItsOwn) {
     previous = begin;
   }
   EXPECT_LE(previous + kShape.head_bytes(), store->base(0, 0) + store->bytes());
+}
+
+TEST(PageStore, CopiesOnePageInEveryLayerAndNoOther) {
+  constexpr int kPages = 4;
+  auto store = PageStore::create(kShape, kPages);
+  ASSERT_TRUE(store) << store.error().message;
+  // Every layer and page has a byte of its own.
+  const auto byte_of = [](int layer, size_t page) {
+    return static_cast<uint8_t>(layer * 16 + static_cast<int>(page) + 1);
+  };
+  const size_t stride = store->page_stride();
+  for (int layer = 0; layer < kShape.layer_count; ++layer) {
+    for (size_t page = 0; page < kPages; ++page)
+      std::memset(store->base(layer, 0) + page * stride, byte_of(layer, page), stride);
+  }
+  store->copy_page({3}, {1});
+  for (int layer = 0; layer < kShape.layer_count; ++layer) {
+    for (size_t page = 0; page < kPages; ++page) {
+      const uint8_t expected = byte_of(layer, page == 1 ? 3 : page);
+      for (size_t i = 0; i < stride; ++i)
+        ASSERT_EQ(store->base(layer, 0)[page * stride + i], expected) << layer << " " << page;
+    }
+  }
+}
+
+TEST(PageStoreDeath, CopyingAPageThatIsNotThereIsABug) {
+  auto store = PageStore::create(kShape, 2);
+  ASSERT_TRUE(store) << store.error().message;
+  EXPECT_DEATH(store->copy_page({0}, {2}), "page 0 to 2");
+  EXPECT_DEATH(store->copy_page({1}, {1}), "page 1 to 1");
 }
 
 TEST(PageStore, SaysWhenThereIsNoMemory) {

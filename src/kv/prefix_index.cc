@@ -1,5 +1,6 @@
 #include "kv/prefix_index.h"
 
+#include <algorithm>
 #include <bit>
 
 #include "base/check.h"
@@ -7,7 +8,7 @@
 namespace inferno::kv {
 
 PrefixIndex::PrefixIndex(int capacity)
-    : slots_(std::bit_ceil(static_cast<size_t>(capacity) * 2 + 1)),
+    : slots_(std::bit_ceil(std::max<size_t>(static_cast<size_t>(capacity) * 2, 2))),
       mask_(slots_.size() - 1),
       capacity_(capacity) {}
 

@@ -5,14 +5,19 @@
 #include <map>
 #include <random>
 
+#include "kv/property_ops.h"
+
 namespace inferno::kv {
 namespace {
 
-TEST(PrefixIndex, AgreesWithAMapWhenHashesCollide) {
-  std::mt19937_64 random(11);
+TEST(PrefixIndex, AgreesWithAMapUnderRandomOperationsWhenHashesCollide) {
+  constexpr uint64_t kSeed = 11;
+  SCOPED_TRACE(testing::Message() << "seed " << kSeed);
+  std::mt19937_64 random(kSeed);
   PrefixIndex index(64);
   std::map<token::BlockHash, PageId> naive;
-  for (int step = 0; step < 200000; ++step) {
+  const int64_t operations = property_ops(200000);
+  for (int64_t step = 0; step < operations; ++step) {
     // Few distinct low halves: long probe chains, and removal in the middle of them.
     const token::BlockHash hash{.high = random() % 50,
                                 .low = (random() % 4) * 1000003 + (random() % 3)};

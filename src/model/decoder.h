@@ -53,6 +53,7 @@ class Decoder final : public ForwardPass {
   // Requires: at most batch_tokens tokens in all.
   void forward(std::span<const ForwardPiece> pieces) override;
   void logits(std::span<const int> rows, float* out) override;
+  void copy_page(PageId from, PageId to) override { store_.copy_page(from, to); }
   int vocab_size() const override { return weights_.head().outputs(); }
   int max_logit_rows() const override { return limits_.logit_rows; }
 

@@ -32,6 +32,9 @@ class ForwardPass {
   // Requires: at most max_logit_rows() rows.
   virtual void logits(std::span<const int> rows, float* out) = 0;
 
+  // Makes page `to` hold what page `from` holds, in every layer.
+  virtual void copy_page(PageId from, PageId to) = 0;
+
   virtual int vocab_size() const = 0;
   virtual int max_logit_rows() const = 0;
 };

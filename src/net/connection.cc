@@ -154,7 +154,6 @@ void Connection::on_input_end() {
 }
 
 void Connection::begin_request() {
-  arrival_ = Clock::now();
   parser_ = std::make_unique<Parser>();
   parser_->eager(true);
   parser_->header_limit(static_cast<uint32_t>(server_->options.max_header_bytes));
@@ -226,7 +225,7 @@ HttpRequest Connection::take_request() {
   }
   request.body = std::move(message.body());
   request.peer = peer_;
-  request.arrival = arrival_;
+  request.arrival = Clock::now();
   return request;
 }
 

@@ -95,7 +95,6 @@ class Connection final : public AnswerCarrier, public std::enable_shared_from_th
 
   Phase phase_ = Phase::kIdle;
   std::unique_ptr<Parser> parser_;
-  Clock::time_point arrival_{};  // of the first byte of the request being read
   std::array<char, 16 << 10> block_{};
   std::string input_;  // read, not yet parsed
   bool is_reading_ = false;

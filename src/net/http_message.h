@@ -23,9 +23,10 @@ struct HttpRequest {
   std::string path;    // "/v1/models/a/b": what comes before '?', percent escapes decoded
   std::string query;   // "x=1", as sent
   HttpHeaders headers;
-  std::string body;                                 // chunked bodies are joined
-  std::string peer;                                 // "127.0.0.1:51234", for logs
-  std::chrono::steady_clock::time_point arrival{};  // of its first byte
+  std::string body;  // chunked bodies are joined
+  std::string peer;  // "127.0.0.1:51234", for logs
+  // Of its last byte: how fast the client sent it is no part of how fast it is answered.
+  std::chrono::steady_clock::time_point arrival{};
 
   // The value of the first header of that name (letter case ignored), or none.
   std::optional<std::string_view> header(std::string_view name) const;

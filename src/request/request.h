@@ -7,6 +7,7 @@
 // A Request is one sequence: `n` choices or several prompts are several Requests.
 #pragma once
 
+#include <boost/container/small_vector.hpp>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -64,7 +65,7 @@ struct Request {
   std::optional<RequestId> fork_of;   // an earlier request with the same prompt and salt (n > 1)
   std::string cache_salt;   // requests share cached prefixes only with those of the same salt
   std::string external_id;  // the client's or server's name for it, for logs: "chatcmpl-..."
-  TimePoint arrival{};
+  TimePoint arrival{};  // not set: when the generator takes it
 };
 
 struct TokenLogprob {
@@ -101,7 +102,7 @@ struct RequestStats {
 // when the reason is kError or kAbort on the generator's side.
 struct TokenEvent {
   RequestId id;
-  std::vector<TokenOutput> tokens;
+  boost::container::small_vector<TokenOutput, 1> tokens;  // one a step: no heap for it
   std::string text;  // final text to append: concatenation over events is the answer
   std::vector<TokenOutput>
       prompt_tokens;  // once, with the first event, when prompt_logprobs was set

@@ -1,125 +1,254 @@
 #include "schedule/scheduler.h"
 
 #include <algorithm>
+#include <climits>
+#include <tuple>
 
 #include "base/check.h"
 
 namespace inferno::schedule {
 
 Scheduler::Scheduler(const SchedulerConfig& config, kv::BlockPool& pool)
-    : config_(config), pool_(pool) {
+    : config_(config),
+      pool_(pool),
+      clients_(config.max_idle_clients),
+      queue_(config),
+      in_flight_(config.max_num_seqs),
+      plan_(config) {
   CHECK(config.max_num_seqs >= 1 && config.max_num_batched_tokens >= 1, "{} sequences, {} tokens",
         config.max_num_seqs, config.max_num_batched_tokens);
-  running_.reserve(static_cast<size_t>(config.max_num_seqs));
-  chunks_.reserve(static_cast<size_t>(config.max_num_seqs));
+  CHECK(config.aged_share >= 1, "one in {} admissions for the aged", config.aged_share);
+  const auto most = static_cast<size_t>(config.max_num_seqs);
+  running_.reserve(most);
+  prefills_.reserve(most + 1);  // one may be admitted in the place of one that gave way
+  page_copies_.reserve(most + 1);
 }
 
-void Scheduler::add(Sequence& sequence) {
-  sequence.state = SequenceState::kWaiting;
-  waiting_.push_back(&sequence);
+void Scheduler::add(Sequence& sequence, TimePoint now) {
+  CHECK(sequence.state == SequenceState::kOutside, "sequence {} is added twice", sequence.id.value);
+  queue_.reserve(static_cast<int>(by_id_.size()) + 1);  // first: it may fail, the rest must not
+  sequence.order = next_order_++;
+  sequence.client = &clients_.join(sequence.traits.client);
+  sequence.predicted_new_tokens = lengths_.predict(
+      sequence.client->lengths, sequence.service_class(), sequence.traits.max_new_tokens);
+  const double rate = prefill_rate_.per_s();
+  sequence.slack_key = slack_key(sequence, config_, rate > 0.0 ? sequence.prompt_count / rate : 0);
+  const bool ages = config_.policy == Policy::kSlo && config_.ageing_s < kNoTarget;
+  sequence.aged_at = ages ? after_seconds(now, config_.ageing_s) : TimePoint::max();
+  if (config_.prefix_caching) sequence.table.hash_prompt(sequence.tokens);
+  const bool is_unique = by_id_.insert(sequence).second;
+  CHECK(is_unique, "there are two sequences {}", sequence.id.value);
+  if (sequence.traits.deadline) deadlines_.insert(sequence);
+  queue(sequence);
 }
 
-std::span<const ScheduledChunk> Scheduler::schedule() {
-  chunks_.clear();
-  budget_ = config_.max_num_batched_tokens;
-  preempted_ = false;
-  schedule_running(Pass::kDecode);
-  schedule_running(Pass::kPrefill);
-  if (!preempted_) admit_waiting();
-  return chunks_;
-}
-
-void Scheduler::schedule_running(Pass pass) {
-  // By index: preemption removes sequences from the end while this loop runs.
-  for (size_t i = 0; i < running_.size() && budget_ > 0; ++i) {
-    Sequence& sequence = *running_[i];
-    if ((sequence.pending_count() == 1) != (pass == Pass::kDecode)) continue;
-    const int count = std::min(sequence.pending_count(), budget_);
-    if (!give_pages(sequence, sequence.computed + count)) return;
-    add_chunk(sequence, count);
+std::span<const ScheduledChunk> Scheduler::schedule(TimePoint now) {
+  now_ = now;
+  is_closed_ = false;
+  has_given_way_ = false;
+  is_restricted_ = false;
+  lacks_pages_ = false;
+  deferrals_ = 0;
+  page_copies_.clear();
+  plan_.clear();
+  schedule_decodes();
+  schedule_prefills();
+  if (has_given_way_) schedule_decodes();  // who was left out takes what the one that went had
+  if (plan_.chunks().empty()) {
+    // The rows for whose sake prefill was held back have given way themselves.
+    is_closed_ = false;
+    schedule_prefills();
   }
+  stats_.restricted_steps += is_restricted_ ? 1 : 0;
+  stats_.fairness_spread_tokens = queue_.counter_spread();
+  predicted_step_s_ = step_time_.is_trusted() ? step_time_.predict(plan_.features()) : 0.0;
+  return plan_.chunks();
 }
 
-// Takes pages for the first `tokens` positions, preempting younger sequences where it must. False
-// when the sequence itself was the youngest and had to go.
+void Scheduler::schedule_decodes() {
+  for (Sequence* const sequence : running_) {
+    if (plan_.budget() == 0) break;
+    if (sequence->state != SequenceState::kRunning || sequence->pending_count() != 1) continue;
+    if (sequence->chunk_index) continue;
+    if (give_pages(*sequence, sequence->token_count())) plan_.add(*sequence, 1);
+  }
+  std::erase_if(running_, [](const Sequence* s) { return s->state != SequenceState::kRunning; });
+}
+
+// Takes pages for the first `tokens` positions, preempting others where it must. False when the
+// sequence itself was the least important and had to go. Leaves the preempted in running_.
 bool Scheduler::give_pages(Sequence& sequence, int tokens) {
   while (!sequence.table.grow(pool_, tokens)) {
-    Sequence& victim = *running_.back();
-    preempt(victim);
+    Sequence& victim = *memory_victim(running_, config_.policy);
+    preempt(victim, PreemptionCause::kMemory);
+    is_closed_ = true;  // what was freed is for those who run
     if (&victim == &sequence) return false;
   }
   return true;
 }
 
-void Scheduler::preempt(Sequence& victim) {
-  running_.pop_back();
-  const auto planned = std::ranges::find(chunks_, &victim, &ScheduledChunk::sequence);
-  if (planned != chunks_.end()) {
-    budget_ += planned->count;
-    chunks_.erase(planned);
+void Scheduler::schedule_prefills() {
+  ChunkSizer sizer(plan_, step_time_, waiting_count(), config_);
+  collect_prefills();
+  serve_aged_lane(sizer);
+  serve_in_order(sizer);
+}
+
+void Scheduler::collect_prefills() {
+  prefills_.clear();
+  for (Sequence* const sequence : running_) {
+    if (sequence->pending_count() > 1) prefills_.push_back(sequence);
   }
-  victim.table.release(pool_);
-  victim.computed = 0;
-  victim.state = SequenceState::kPreempted;
-  ++victim.preemption_count;
-  ++stats_.preemption_count;
-  waiting_.push_front(&victim);
-  preempted_ = true;
+  if (config_.policy != Policy::kSlo) return;
+  std::ranges::sort(prefills_, {}, [](const Sequence* sequence) {
+    return std::tuple(running_tier(*sequence, Policy::kSlo), sequence->client->bucket,
+                      sequence->slack_key, sequence->order);
+  });
 }
 
-void Scheduler::admit_waiting() {
-  while (!waiting_.empty() && budget_ > 0 && running_count() < config_.max_num_seqs) {
-    Sequence& sequence = *waiting_.front();
-    adopt_cached_prefix(sequence);
-    const int missing_pages = kv::pages_for(sequence.token_count()) - sequence.table.page_count();
-    if (missing_pages > pool_.available_count()) {
-      sequence.table.release(pool_);
-      sequence.computed = 0;
-      return;
-    }
-    if (!sequence.was_admitted) {
-      sequence.was_admitted = true;
-      sequence.cached_count = sequence.computed;
-      stats_.prefix_query_tokens += config_.prefix_caching ? sequence.prompt_count : 0;
-      stats_.prefix_hit_tokens += sequence.computed;
-    }
-    waiting_.pop_front();
-    running_.push_back(&sequence);
-    sequence.state = SequenceState::kRunning;
-    const int count = std::min(sequence.pending_count(), budget_);
-    const bool grown = sequence.table.grow(pool_, sequence.computed + count);
-    CHECK(grown, "{} pages were promised, {} are left", missing_pages, pool_.available_count());
-    add_chunk(sequence, count);
+// The share of this step's prefill that belongs to the aged: to the longest overtaken one that
+// prefills already, or to one that is admitted now.
+void Scheduler::serve_aged_lane(ChunkSizer& sizer) {
+  const int share = std::max(1, std::min(plan_.budget(), sizer.limit(0)) / config_.aged_share);
+  Sequence* oldest = nullptr;
+  for (Sequence* const sequence : prefills_) {
+    if (sequence->aged_at > now_) continue;
+    if (!oldest || sequence->aged_at < oldest->aged_at) oldest = sequence;
   }
+  if (oldest) give_chunk(*oldest, share, sizer);
+  if (is_closed_ || !lane_is_due()) return;
+  Sequence& next = *queue_.aged_front(now_);
+  const Outcome outcome = admit_aged(next);
+  if (outcome == Outcome::kBlocked) is_closed_ = true;
+  if (outcome != Outcome::kAdmitted) return;
+  if (!oldest || oldest->state != SequenceState::kRunning) give_chunk(next, share, sizer);
+  prefills_.push_back(&next);  // for what the others leave
 }
 
-void Scheduler::adopt_cached_prefix(Sequence& sequence) {
-  if (!config_.prefix_caching || !sequence.reads_prefix_cache) return;
-  sequence.computed += sequence.table.adopt_prefix(pool_, sequence.tokens, sequence.computed);
-}
-
-void Scheduler::add_chunk(Sequence& sequence, int count) {
-  budget_ -= count;
-  chunks_.push_back({.sequence = &sequence,
-                     .first = sequence.computed,
-                     .count = count,
-                     .yields = count == sequence.pending_count()});
-}
-
-void Scheduler::complete_step() {
-  for (const ScheduledChunk& chunk : chunks_) {
-    Sequence& sequence = *chunk.sequence;
-    sequence.computed = chunk.first + chunk.count;
-    if (config_.prefix_caching) {
-      sequence.table.publish_full(pool_, sequence.tokens, sequence.computed);
+// Running prompts and waiting ones in one order. A waiting one overtakes a running one only with a
+// better tier: within a tier, what was begun is brought to its end first.
+void Scheduler::serve_in_order(ChunkSizer& sizer) {
+  size_t next = 0;
+  while (plan_.budget() > 0 && sizer.limit(0) > 0) {
+    Sequence* const waiting = is_closed_ ? nullptr : queue_.front();
+    Sequence* const running = next < prefills_.size() ? prefills_[next] : nullptr;
+    if (running && running->state != SequenceState::kRunning) {
+      ++next;
+      continue;
+    }
+    if (!waiting && !running) break;
+    const bool overtakes =
+        running && waiting && config_.policy == Policy::kSlo &&
+        tier_of(*waiting, config_.policy) < running_tier(*running, config_.policy);
+    if (running && !overtakes) {
+      give_chunk(*running, INT_MAX, sizer);
+      ++next;
+    } else if (admit_next(*waiting) == Outcome::kAdmitted) {
+      give_chunk(*waiting, INT_MAX, sizer);
     }
   }
 }
 
-void Scheduler::finish(Sequence& sequence) {
-  sequence.table.release(pool_);
-  std::erase(running_, &sequence);
-  std::erase(waiting_, &sequence);
+void Scheduler::give_chunk(Sequence& sequence, int most, ChunkSizer& sizer) {
+  const int first = sequence.computed + plan_.planned_of(sequence);
+  const int allowed = std::min(plan_.unplanned_of(sequence), plan_.budget());
+  const int limit = sizer.limit(first);
+  if (limit < std::min(allowed, most)) is_restricted_ = true;
+  const int count = std::min({allowed, most, limit});
+  if (count <= 0) return;
+  plan_.add(sequence, count);
+  sizer.spend(first, count);
+}
+
+void Scheduler::complete_step(TimePoint now) {
+  learn_step(now);
+  for (const ScheduledChunk& chunk : plan_.chunks())
+    record_chunk(chunk, now);
+  plan_.close();
+}
+
+void Scheduler::record_chunk(const ScheduledChunk& chunk, TimePoint now) {
+  Sequence& sequence = *chunk.sequence;
+  sequence.computed = chunk.first + chunk.count;
+  sequence.served_tokens = std::max(sequence.served_tokens, sequence.computed);
+  if (config_.prefix_caching) {
+    sequence.table.publish_full(pool_, sequence.tokens, sequence.computed);
+    if (sequence.is_computing) in_flight_.update(sequence);
+  }
+  while (Sequence* const waiter = in_flight_.pop_ready(sequence))
+    queue(*waiter);
+  if (!chunk.yields) return;
+  queue_.charge(*sequence.client, kGeneratedTokenCharge);
+  sequence.last_token = now;
+  if (!sequence.patience_s) {
+    sequence.patience_s = std::max(0.0, seconds_between(now, sequence.aged_at));
+    sequence.inherited_tier.reset();
+  }
+  if (sequence.generated_count() > 0) return;
+  sequence.first_token = now;
+  const auto index = static_cast<size_t>(sequence.service_class());
+  ClassStats& stats = stats_.classes[index];
+  ++stats.first_tokens;
+  const double ttft_s = seconds_between(sequence.traits.arrival, now);
+  if (ttft_s > config_.targets[index].ttft_s) ++stats.ttft_misses;
+}
+
+void Scheduler::learn_step(TimePoint now) {
+  const StepFeatures features = plan_.features();
+  const double seconds = seconds_between(now_, now);
+  const int tokens = config_.max_num_batched_tokens - plan_.budget();
+  if (tokens == 0) return;
+  step_time_.learn(features, seconds);
+  token_rate_.add(seconds, tokens);
+  finished_rate_.add(seconds, 0.0);
+  if (features.prefill_tokens > 0) prefill_rate_.add(seconds, features.prefill_tokens);
+  stats_.last_step = features;
+  stats_.last_step_s = seconds;
+  stats_.last_step_predicted_s = predicted_step_s_;
+  stats_.step_time_error = step_time_.error();
+}
+
+void Scheduler::finish(Sequence& sequence, TimePoint now) {
+  switch (sequence.state) {
+    case SequenceState::kOutside:
+      CHECK(false, "sequence {} is not here", sequence.id.value);
+      break;
+    case SequenceState::kWaiting:
+      queue_.remove(sequence);
+      break;
+    case SequenceState::kDeferred:
+      in_flight_.cancel(sequence);
+      break;
+    case SequenceState::kRunning:
+      leave_running(sequence);
+      std::erase(running_, &sequence);
+      break;
+  }
+  sequence.state = SequenceState::kOutside;
+  by_id_.erase(by_id_.iterator_to(sequence));
+  if (sequence.traits.deadline) deadlines_.erase(deadlines_.iterator_to(sequence));
+  const int generated = sequence.generated_count();
+  if (generated > 0) {
+    lengths_.learn(sequence.client->lengths, sequence.service_class(),
+                   {.predicted = sequence.predicted_new_tokens, .generated = generated});
+    stats_.output_length_error = lengths_.error();
+    finished_rate_.add_amount(1.0);
+  }
+  if (generated > 1) {
+    const auto index = static_cast<size_t>(sequence.service_class());
+    ++stats_.classes[index].finished;
+    const double tpot_s =
+        seconds_between(sequence.first_token, sequence.last_token) / (generated - 1);
+    if (tpot_s > config_.targets[index].tpot_s) ++stats_.classes[index].tpot_misses;
+  }
+  clients_.leave(*sequence.client);
+  sequence.client = nullptr;
+  if (idle()) last_lane_turn_ = now;
+}
+
+Sequence* Scheduler::next_expired(TimePoint now) {
+  if (deadlines_.empty() || *deadlines_.begin()->traits.deadline > now) return nullptr;
+  return &*deadlines_.begin();
 }
 
 }  // namespace inferno::schedule

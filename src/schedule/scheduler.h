@@ -1,91 +1,175 @@
 // Which tokens of which sequences run in the next step.
 //
-//   waiting --admit--> running --finish--> gone
-//      ^                  |
-//      +-----preempt------+      its pages are given back; its tokens are kept and computed again
+//   WAITING  --admit---->  RUNNING  --finish-->  gone (from any state)
+//   WAITING  --defer---->  DEFERRED     somebody computes its next block (in_flight_blocks.h)
+//   DEFERRED --wake----->  WAITING      that is done, or its computer has gone
+//   RUNNING  --preempt-->  WAITING      pages given back, tokens kept and computed again
 //
-// Every step has a budget of tokens. Running sequences get theirs first, those that need one token
-// (decoding) before those with a prompt left; then waiting sequences are admitted in the order of
-// arrival, as long as the whole prompt fits in the pages that can be had. When the pool runs out in
-// the middle, the youngest running sequence is preempted and goes to the front of the queue. A
-// sequence alone always fits (the engine refuses longer ones), so the oldest always advances: no
-// deadlock, no lost token.
+// A step hands out a budget of tokens: decode rows first, then prompts in the policy's order, as
+// many tokens as keep the running streams smooth (chunk_sizer.h). A sequence is admitted with the
+// pages of all its tokens; it may be preempted for pages, or to make place (preemption.h). A
+// sequence alone always fits (the engine refuses longer ones) and the most important running one
+// never gives way, so something always advances: no deadlock, no lost token.
+//
+// Nothing starves under slo: who has waited or prefilled for A = ageing_s in all enters the aged
+// lane, first come first served, and holds its place once admitted through it. The lane is next
+// after k - 1 other admissions or A seconds (k = aged_share); then nobody else is admitted
+// before it. With n aged ones before it, a sequence begins to run through the lane after at most
+//   A + (n + 1) (A + X + Y)    X: what runs at the time ends; Y: one run through the lane,
+// Y = D (P / b + G) for P prompt and G generated tokens, steps of D seconds and b = max(1, 1/k of
+// the prefill tokens of a step); while decode rows alone fill the budget, D counts until one ends.
 //
 // Never sees bytes or weights. Threads: belongs to the engine thread.
+// Cost: O(running + chunks log waiting) a step; only construction and add() take from the heap.
 #pragma once
 
+#include <boost/intrusive/set.hpp>
 #include <cstdint>
-#include <deque>
 #include <span>
 #include <vector>
 
 #include "kv/block_pool.h"
+#include "kv/block_table.h"
+#include "schedule/chunk_sizer.h"
+#include "schedule/client.h"
+#include "schedule/drain_rate.h"
+#include "schedule/in_flight_blocks.h"
+#include "schedule/length_model.h"
+#include "schedule/load_forecast.h"
+#include "schedule/preemption.h"
+#include "schedule/scheduler_config.h"
+#include "schedule/scheduler_stats.h"
 #include "schedule/sequence.h"
+#include "schedule/step_plan.h"
+#include "schedule/step_time_model.h"
+#include "schedule/waiting_queue.h"
 
 namespace inferno::schedule {
 
-struct SchedulerConfig {
-  int max_num_seqs = 64;             // sequences in one step
-  int max_num_batched_tokens = 512;  // tokens in one step
-  bool prefix_caching = true;
-};
-
-// tokens[first, first + count) of a sequence run in this step; `yields` when they are the last ones
-// known, so that the step's logits choose the next.
-struct ScheduledChunk {
-  Sequence* sequence = nullptr;
-  int first = 0;
-  int count = 0;
-  bool yields = false;
-};
-
-// Counts since start, in tokens where the name says so.
-struct SchedulerStats {
-  int64_t preemption_count = 0;
-  int64_t prefix_query_tokens = 0;
-  int64_t prefix_hit_tokens = 0;
-};
-
 class Scheduler {
  public:
-  // The pool outlives the scheduler. Requires: both limits at least 1.
+  // The pool outlives the scheduler. Requires: limits, quantum and aged_share at least 1.
   Scheduler(const SchedulerConfig& config, kv::BlockPool& pool);
+  Scheduler(const Scheduler&) = delete;
+  Scheduler& operator=(const Scheduler&) = delete;
 
-  // Queues a sequence, which the caller keeps alive until finish().
-  void add(Sequence& sequence);
+  // Queues a sequence, which the caller keeps alive, and where it is, until finish().
+  // Requires: its id is not that of another one; its tokens fit into the pool.
+  void add(Sequence& sequence, TimePoint now);
 
-  // The chunks of the next step, empty when there is nothing to do. Valid until the next call.
-  std::span<const ScheduledChunk> schedule();
+  // The chunks of the next step, empty only when there are no sequences. Valid until the next call.
+  std::span<const ScheduledChunk> schedule(TimePoint now);
 
-  // Records that the chunks of the last schedule() are computed: full pages become findable.
-  void complete_step();
+  // Copies of pages to be made, in this order, before the forward pass of the step just scheduled:
+  // a fork's last page begins as its parent's. Valid until the next schedule().
+  std::span<const kv::PageCopy> page_copies() const { return page_copies_; }
 
-  // Forgets a sequence in any state and gives back its pages.
-  void finish(Sequence& sequence);
+  // Records that the chunks of the last schedule() are computed: full pages become findable, and
+  // the step's time (from schedule() to `now`) is learned from. To be called before the tokens the
+  // step yielded are appended to their sequences. The chunks stay valid.
+  void complete_step(TimePoint now);
+
+  // Forgets a sequence in any state and gives back its pages. Learns how long its answer was, when
+  // it has one. Not between schedule() and complete_step().
+  void finish(Sequence& sequence, TimePoint now);
+
+  // A sequence, in any state, whose deadline has passed; null when there is none. It stays until
+  // the caller finishes it, so ask again after that. Not between schedule() and complete_step().
+  Sequence* next_expired(TimePoint now);
 
   int running_count() const { return static_cast<int>(running_.size()); }
-  int waiting_count() const { return static_cast<int>(waiting_.size()); }
-  bool idle() const { return running_.empty() && waiting_.empty(); }
+  int waiting_count() const { return queue_.size(); }
+  // Sequences that wait for what another one is computing; not in waiting_count().
+  int deferred_count() const { return in_flight_.deferred_count(); }
+  bool idle() const { return running_.empty() && waiting_count() == 0 && deferred_count() == 0; }
   const SchedulerStats& stats() const { return stats_; }
 
- private:
-  enum class Pass : uint8_t { kDecode, kPrefill };
+  // What can be expected of the near future; cheap enough for every step.
+  LoadForecast forecast(TimePoint now) const;
 
-  void schedule_running(Pass pass);
-  void admit_waiting();
+ private:
+  enum class Outcome : uint8_t { kAdmitted, kDeferred, kBlocked };
+
+  struct ById {
+    using type = uint64_t;
+    type operator()(const Sequence& sequence) const { return sequence.id.value; }
+  };
+  struct ByDeadline {
+    bool operator()(const Sequence& a, const Sequence& b) const {
+      return a.traits.deadline != b.traits.deadline ? a.traits.deadline < b.traits.deadline
+                                                    : a.order < b.order;
+    }
+  };
+  using IdSet =
+      intrusive::set<Sequence,
+                     intrusive::member_hook<Sequence, Sequence::SetLink, &Sequence::id_link>,
+                     intrusive::key_of_value<ById>>;
+  using DeadlineSet =
+      intrusive::set<Sequence,
+                     intrusive::member_hook<Sequence, Sequence::SetLink, &Sequence::deadline_link>,
+                     intrusive::compare<ByDeadline>, intrusive::constant_time_size<false>>;
+
+  // scheduler.cc: the step.
+  void schedule_decodes();
   bool give_pages(Sequence& sequence, int tokens);
-  void adopt_cached_prefix(Sequence& sequence);
-  void add_chunk(Sequence& sequence, int count);
-  void preempt(Sequence& victim);
+  void schedule_prefills();
+  void collect_prefills();
+  void serve_aged_lane(ChunkSizer& sizer);
+  void serve_in_order(ChunkSizer& sizer);
+  void give_chunk(Sequence& sequence, int most, ChunkSizer& sizer);
+  void record_chunk(const ScheduledChunk& chunk, TimePoint now);
+  void learn_step(TimePoint now);
+
+  // scheduler_admission.cc: in and out of the running ones.
+  bool lane_is_due();
+  Outcome admit_aged(Sequence& sequence);
+  Outcome admit_next(Sequence& sequence);
+  Outcome try_admit(Sequence& sequence);
+  Outcome try_fork(Sequence& sequence, const Sequence& parent);
+  Sequence* running_parent(const Sequence& sequence);
+  bool defer_to_computer(Sequence& sequence, int cached_tokens);
+  void defer(Sequence& sequence, Sequence& computer, int tokens);
+  void begin_running(Sequence& sequence, kv::Admission admission);
+  void count_first_admission(Sequence& sequence);
+  bool make_place(Sequence& sequence, PreemptionCause cause);
+  void preempt(Sequence& victim, PreemptionCause cause);
+  void leave_running(Sequence& sequence);
+  void queue(Sequence& sequence);
+
+  double seconds_to_place(request::ServiceClass service_class, int ahead) const;
 
   SchedulerConfig config_;
   kv::BlockPool& pool_;
-  std::deque<Sequence*> waiting_;
-  std::vector<Sequence*> running_;  // in order of admission
-  std::vector<ScheduledChunk> chunks_;
+  ClientTable clients_;
+  WaitingQueue queue_;
+  InFlightBlocks in_flight_;
+  StepPlan plan_;
+  StepTimeModel step_time_;
+  LengthModel lengths_;
+  DrainRate finished_rate_;
+  DrainRate token_rate_;
+  DrainRate prefill_rate_;
+  IdSet by_id_;
+  DeadlineSet deadlines_;
+  std::vector<Sequence*> running_;   // in order of admission
+  std::vector<Sequence*> prefills_;  // those of this step, in order
+  std::vector<kv::PageCopy> page_copies_;
   SchedulerStats stats_;
-  int budget_ = 0;
-  bool preempted_ = false;
+
+  // Of the step being planned.
+  TimePoint now_{};
+  bool is_closed_ = false;      // nobody else is admitted in this step
+  bool has_given_way_ = false;  // one sequence has, to make place
+  bool is_restricted_ = false;  // a chunk was cut for the running streams
+  bool lacks_pages_ = false;    // the next in order did not fit
+  int deferrals_ = 0;
+
+  uint64_t next_order_ = 1;
+  uint64_t next_admission_order_ = 1;
+  int promoted_count_ = 0;   // running sequences that hold a place of the aged lane
+  int overtaken_count_ = 0;  // admissions since the last through the lane, while somebody is aged
+  TimePoint last_lane_turn_{};
+  double predicted_step_s_ = 0.0;
 };
 
 }  // namespace inferno::schedule

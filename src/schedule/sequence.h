@@ -1,5 +1,5 @@
 // One request while it is being served by this worker: its tokens, how many of them are computed,
-// its pages.
+// its pages, and what the scheduler needs to know to choose between it and others.
 //
 //   tokens     prompt, then generated
 //   computed   the first `computed` tokens have their keys and values in the pages
@@ -7,42 +7,109 @@
 // There is no prefill and no decode phase: every step computes some of tokens[computed, end), and
 // the step that computes the last one yields the next token.
 //
+// A sequence stays where it is in memory from Scheduler::add() to Scheduler::finish(): queues link
+// through it, which is why scheduling allocates nothing.
+//
 // Threads: belongs to the engine thread.
 #pragma once
 
+#include <boost/intrusive/set_hook.hpp>
+#include <boost/intrusive/unordered_set_hook.hpp>
 #include <cstdint>
 #include <optional>
 #include <vector>
 
+#include "base/clock.h"
 #include "base/ids.h"
 #include "kv/block_table.h"
+#include "request/request.h"
+#include "schedule/urgency.h"
 
 namespace inferno::schedule {
 
-enum class SequenceState : uint8_t { kWaiting, kRunning, kPreempted };
+struct Client;
+struct Flow;
+
+// Where a sequence is; drawn in scheduler.h.
+enum class SequenceState : uint8_t { kOutside, kWaiting, kDeferred, kRunning };
+
+// What of a request matters to the order in which requests are served.
+struct SequenceTraits {
+  int priority = 0;                                      // lower is served earlier
+  std::optional<request::ServiceClass> service_class{};  // none: standard, with feedback levels
+  uint64_t client = 0;                                   // hash of the client's name
+  TimePoint arrival{};                                   // when its waiting began
+  std::optional<TimePoint> deadline{};                   // when it is of no more use
+  std::optional<RequestId> fork_of{};  // with the same prompt and salt: shares its pages
+  int max_new_tokens = 1;              // it ends after so many generated tokens at the latest
+};
 
 struct Sequence {
-  Sequence(RequestId request_id, std::vector<TokenId> prompt, token::BlockHash root, int max_tokens)
+  using SetLink =
+      boost::intrusive::set_member_hook<boost::intrusive::link_mode<boost::intrusive::normal_link>>;
+  using HashLink = boost::intrusive::unordered_set_member_hook<
+      boost::intrusive::link_mode<boost::intrusive::normal_link>>;
+
+  // `root`: what the first block's hash starts from. `max_tokens`: prompt and answer, sizes the
+  // tables once.
+  Sequence(RequestId request_id, std::vector<TokenId> prompt, token::BlockHash root, int max_tokens,
+           const SequenceTraits& request_traits = {})
       : id(request_id),
+        traits(request_traits),
         prompt_count(static_cast<int>(prompt.size())),
         tokens(std::move(prompt)),
         table(root, max_tokens) {
     tokens.reserve(static_cast<size_t>(max_tokens));
   }
+  Sequence(const Sequence&) = delete;
+  Sequence& operator=(const Sequence&) = delete;
 
   int token_count() const { return static_cast<int>(tokens.size()); }
   int pending_count() const { return token_count() - computed; }
+  int generated_count() const { return token_count() - prompt_count; }
+  request::ServiceClass service_class() const {
+    return traits.service_class.value_or(request::ServiceClass::kStandard);
+  }
 
   RequestId id;
+  SequenceTraits traits;
   int prompt_count;
-  std::vector<TokenId> tokens;
+  std::vector<TokenId> tokens;  // the engine appends what was generated
   kv::BlockTable table;
   int computed = 0;
-  int cached_count = 0;  // prompt tokens adopted from the cache when it was first admitted
+  int cached_count = 0;  // prompt tokens it did not have to compute when it was first admitted
   bool reads_prefix_cache = true;  // false when the logits of every prompt token are wanted
   bool was_admitted = false;
   int preemption_count = 0;
-  SequenceState state = SequenceState::kWaiting;
+  SequenceState state = SequenceState::kOutside;
+
+  // The scheduler's notes from here on; nobody else writes them.
+  Client* client = nullptr;
+  Flow* flow = nullptr;          // while waiting
+  uint64_t order = 0;            // of add(): lower came earlier
+  uint64_t admission_order = 0;  // of the last admission
+  int64_t slack_key = 0;         // latest time to start, in clock ticks: least first within a tier
+  std::optional<Tier>
+      inherited_tier;                // while it prefills: of the most urgent one that waits for it
+  TimePoint aged_at{};               // unless it decodes: when it has been overtaken too long
+  std::optional<double> patience_s;  // while it decodes: the time to that, which stands still
+  TimePoint first_token{};
+  TimePoint last_token{};
+  int predicted_new_tokens = 0;  // length of its answer, as expected when it was added
+  int served_tokens = 0;         // furthest computed position: service received, without repeats
+  int served_at_admission = 0;
+  std::optional<int> chunk_index;      // in the step being planned
+  bool promoted = false;               // admitted through the aged lane: keeps its place
+  Sequence* computer = nullptr;        // while deferred: whose tokens are waited for
+  int awaited_tokens = 0;              // while deferred: how many of them must be computed
+  token::BlockHash computing_block{};  // while linked into the index of blocks being computed
+  bool is_computing = false;
+  SetLink queue_link;
+  SetLink age_link;
+  SetLink deadline_link;
+  SetLink id_link;
+  SetLink waiter_link;
+  HashLink block_link;
 };
 
 }  // namespace inferno::schedule

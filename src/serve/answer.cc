@@ -44,10 +44,13 @@ Answer::Answer(AnswerContext context)
 
 Answer::~Answer() = default;
 
-void Answer::begin_stream(net::Responder& responder) {
-  responder.start_stream(200, {{"Content-Type", net::kSseContentType},
-                               {"Cache-Control", "no-cache"},
-                               {"X-Accel-Buffering", "no"}});
+void Answer::write(std::string_view bytes) {
+  if (!std::exchange(is_streaming_, true)) {
+    context_.responder->start_stream(200, {{"Content-Type", net::kSseContentType},
+                                           {"Cache-Control", "no-cache"},
+                                           {"X-Accel-Buffering", "no"}});
+  }
+  context_.responder->write(bytes);
 }
 
 std::vector<json::object> Answer::opening_chunks() {
@@ -136,7 +139,7 @@ void Answer::send_chunks(const std::vector<json::object>& chunks) {
   std::string out;
   for (const json::object& made : chunks)
     net::append_sse(out, json::serialize(made));
-  if (!out.empty()) context_.responder->write(out);
+  if (!out.empty()) write(out);
 }
 
 // Counts of one sequence, or of all: a prompt counts once, however many choices it has.
@@ -169,19 +172,19 @@ void Answer::complete() {
     net::append_sse(out, json::serialize(last));
   }
   net::append_sse(out, kDone);
-  context_.responder->write(out);
+  write(out);
   context_.responder->finish();
 }
 
 bool Answer::fail_with(const Error& error) {
-  if (!context_.call.stream) {
+  if (!is_streaming_) {
     send_error(*context_.responder, error);
     return false;
   }
   std::string out;
-  net::append_sse(out, json::serialize(error_object(http_status_of(error.fault), error)));
+  append_error_event(out, error);
   net::append_sse(out, kDone);
-  context_.responder->write(out);
+  write(out);
   context_.responder->finish();
   return false;
 }

@@ -4,8 +4,9 @@
 //   not streaming: every event is kept; after the last finish one JSON object is sent
 //   streaming:     every event becomes a chunk at once; after the last finish usage and "[DONE]"
 //
-// An error of the generator becomes an HTTP status when nothing was streamed, else an error chunk
-// and "[DONE]".
+// The stream, and with it the HTTP status, begins with its first chunk: an error of the generator
+// before that, such as a deadline that passed in the queue, still becomes a status of its own.
+// Later it is an error event and "[DONE]".
 //
 // Threads: the connection's strand.
 #pragma once
@@ -29,9 +30,11 @@ namespace inferno::serve {
 // What an answer is about.
 struct AnswerContext {
   std::shared_ptr<net::Responder> responder;
-  const ModelEntry* entry = nullptr;
+  EntryPtr entry;
   std::string id;       // "chatcmpl-..."
   int64_t created = 0;  // seconds since 1970
+  TimePoint arrival{};  // when the whole request was there
+  std::string client;   // its account (account.h)
   Call call;
   std::vector<Prompt> prompts;
 };
@@ -53,8 +56,7 @@ class Answer : public EventReader {
   explicit Answer(AnswerContext context);
   ~Answer() override;
 
-  // Starts a stream of events. Call once the sequences are submitted.
-  static void begin_stream(net::Responder& responder);
+  const AnswerContext& context() const { return context_; }
 
   bool on_event(size_t index, request::TokenEvent event) final;
 
@@ -88,9 +90,12 @@ class Answer : public EventReader {
   bool fail_with(const Error& error);
   boost::json::object usage(std::optional<size_t> index) const;
   void send_chunks(const std::vector<boost::json::object>& chunks);
+  // Writes to the stream, which begins with the first bytes.
+  void write(std::string_view bytes);
 
   size_t running_count_;
-  bool has_opened_ = false;
+  bool has_opened_ = false;    // the opening chunks are sent
+  bool is_streaming_ = false;  // the status is sent
 };
 
 // {1, 2, 3} as JSON.

@@ -43,9 +43,9 @@ class AnswerTest : public ::testing::Test {
     model.names = {"m"};
     model.tokenizer = tokenizer_.get();
     model.generator = &generator_;
-    entry_ = std::make_unique<ModelEntry>(model, registry_);
+    entry_ = std::make_shared<const ModelEntry>(model, registry_);
     context_.responder = responder_;
-    context_.entry = entry_.get();
+    context_.entry = entry_;
     context_.id = "id";
     context_.call.choice_count = 2;
     context_.prompts = {{{1, 2, 3}, "", 5}};
@@ -63,7 +63,7 @@ class AnswerTest : public ::testing::Test {
   std::unique_ptr<token::Tokenizer> tokenizer_ = make_byte_tokenizer();
   FakeGenerator generator_;
   MetricRegistry registry_;
-  std::unique_ptr<ModelEntry> entry_;
+  EntryPtr entry_;
   std::shared_ptr<net::RecordingResponder> responder_ = std::make_shared<net::RecordingResponder>();
   AnswerContext context_;
 };
@@ -121,6 +121,27 @@ TEST_F(AnswerTest, AnErrorEndsTheAnswerAndTheOtherChoices) {
   streamed.on_event(1, event("x"));
   EXPECT_FALSE(streamed.on_event(0, broken));
   EXPECT_THAT(responder_->body, EndsWith("\"code\":504}}\n\ndata: [DONE]\n\n"));
+}
+
+TEST_F(AnswerTest, AnErrorBeforeTheFirstChunkOfAStreamIsAStatus) {
+  context_.call.stream = true;
+  request::TokenEvent late = event("", request::FinishReason::kError);
+  late.tokens.clear();
+  late.error = Error{Fault::kDeadline, "too late", ""};
+  PlainAnswer answer(context_);
+  EXPECT_FALSE(answer.on_event(0, late));
+  EXPECT_EQ(responder_->status, 504);
+  EXPECT_TRUE(responder_->is_complete);
+  EXPECT_THAT(responder_->body, StartsWith("{\"error\":"));
+}
+
+TEST_F(AnswerTest, AStreamBeginsWithItsFirstChunk) {
+  context_.call.stream = true;
+  PlainAnswer answer(context_);
+  EXPECT_EQ(responder_->status, 0);
+  answer.on_event(0, event("a"));
+  EXPECT_EQ(responder_->status, 200);
+  EXPECT_EQ(responder_->header("Content-Type"), "text/event-stream; charset=utf-8");
 }
 
 TEST_F(AnswerTest, AnAbortWithoutErrorIsAFinishReason) {

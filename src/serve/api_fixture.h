@@ -56,6 +56,11 @@ class ApiServerTest : public ::testing::Test {
     return client.read();
   }
 
+  // The value of an answer's header, or empty.
+  static std::string header_of(const net::TestResponse& response, std::string_view name) {
+    return net::TestClient::header_of(response.head, name).value_or("");
+  }
+
   // The JSON answer to a POST that must succeed.
   boost::json::value answer(std::string_view path, std::string_view body) {
     const net::TestResponse response = post(path, body);

@@ -1,7 +1,5 @@
 #include "serve/api_key.h"
 
-#include <string_view>
-
 namespace inferno::serve {
 namespace {
 
@@ -14,8 +12,11 @@ bool equal_in_constant_time(std::string_view a, std::string_view b) {
   return difference == 0;
 }
 
+}  // namespace
+
 // "Bearer" in any letter case (RFC 9110 section 11.1).
-std::string_view bearer_token(std::string_view value) {
+std::string_view bearer_token(const net::HttpRequest& request) {
+  std::string_view value = request.header("Authorization").value_or("");
   constexpr std::string_view kScheme = "bearer ";
   if (value.size() < kScheme.size()) return {};
   for (size_t i = 0; i < kScheme.size(); ++i) {
@@ -26,15 +27,13 @@ std::string_view bearer_token(std::string_view value) {
   return start == std::string_view::npos ? std::string_view() : value.substr(start);
 }
 
-}  // namespace
-
 bool needs_api_key(std::string_view path) {
   return path.starts_with("/v1");
 }
 
 bool has_api_key(const net::HttpRequest& request, std::span<const std::string> keys) {
   if (keys.empty()) return true;
-  const std::string_view token = bearer_token(request.header("Authorization").value_or(""));
+  const std::string_view token = bearer_token(request);
   bool found = false;
   for (const std::string& key : keys)
     found |= equal_in_constant_time(token, key);

@@ -6,10 +6,15 @@
 
 #include <span>
 #include <string>
+#include <string_view>
 
 #include "net/http_message.h"
 
 namespace inferno::serve {
+
+// The token of the request's Authorization header when its scheme is Bearer, or empty. It lives as
+// long as the request's headers.
+std::string_view bearer_token(const net::HttpRequest& request);
 
 // True for paths that need a key: all under /v1, as vLLM has it.
 bool needs_api_key(std::string_view path);

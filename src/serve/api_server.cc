@@ -1,13 +1,21 @@
 #include "serve/api_server.h"
 
+#include <algorithm>
 #include <boost/json.hpp>
+#include <map>
+#include <mutex>
 #include <set>
 #include <utility>
 
+#include "serve/admin.h"
+#include "serve/answer_sharing.h"
 #include "serve/api_key.h"
 #include "serve/chat_completions.h"
 #include "serve/completions.h"
 #include "serve/errors.h"
+#include "serve/health.h"
+#include "serve/in_flight.h"
+#include "serve/memory_report.h"
 #include "serve/models.h"
 #include "serve/page.h"
 #include "serve/service.h"
@@ -23,17 +31,41 @@ constexpr std::string_view kModelPath = "/v1/models/";
 
 class Router final : public net::HttpHandler {
  public:
-  Router(Service service, std::vector<std::string> api_keys)
-      : service_(std::move(service)), api_keys_(std::move(api_keys)) {}
+  Router(ModelRegistry& models, MetricRegistry& metrics, const SharingOptions& sharing)
+      : health_(models, metrics), sharing_(sharing, clock_, metrics) {
+    service_.models = &models;
+    service_.metrics = &metrics;
+  }
+
+  ServerHealth& health() { return health_; }
+  const InFlight& in_flight() const { return in_flight_; }
+
+  void set_keys(AccessKeys keys) {
+    auto next = std::make_shared<const AccessKeys>(std::move(keys));
+    const std::lock_guard lock(keys_mutex_);
+    keys_.swap(next);
+  }
 
   void handle(net::HttpRequest request, std::shared_ptr<net::Responder> responder) override {
-    if (needs_api_key(request.path) && !has_api_key(request, api_keys_)) {
+    const std::shared_ptr<const AccessKeys> keys = present_keys();
+    const bool is_admin = request.method == "POST" && is_admin_path(request.path);
+    if (!is_admin && is_guarded(request.path) && !has_api_key(request, keys->api_keys)) {
       responder->send(401, {{"Content-Type", "application/json"}, {"WWW-Authenticate", "Bearer"}},
                       "{\"error\":\"Unauthorized\"}");
       return;
     }
-    if (answer_get(request, *responder) || answer_post(request, responder)) return;
-    refuse_route(request, *responder);
+    if (needs_ready_server(request.path)) {
+      if (health_.refuse_request(*responder)) return;
+      if (request.method == "POST") responder = holding(std::move(responder), in_flight_.take());
+    }
+    if (is_admin) {
+      handle_admin(*service_.models, keys->admin_key, request, std::move(responder));
+      return;
+    }
+    sharing_.handle(std::move(request), std::move(responder),
+                    [this](net::HttpRequest whole, std::shared_ptr<net::Responder> shared) {
+                      route(std::move(whole), std::move(shared));
+                    });
   }
 
   std::string error_body(int status, const std::string& message,
@@ -43,12 +75,17 @@ class Router final : public net::HttpHandler {
   }
 
  private:
+  void route(net::HttpRequest request, std::shared_ptr<net::Responder> responder) const {
+    if (answer_get(request, *responder) || answer_post(request, responder)) return;
+    refuse_route(request, *responder);
+  }
+
   // False when no GET route has the path. HEAD is GET whose body the connection leaves out.
   bool answer_get(const net::HttpRequest& request, net::Responder& responder) const {
     if (request.method != "GET" && request.method != "HEAD") return false;
     const std::string& path = request.path;
-    if (path == "/health" || path == "/v1/health" || path == "/ping") {
-      send_health(responder);
+    if (ServerHealth::is_health_path(path)) {
+      health_.answer(path, responder);
     } else if (path == "/v1/models") {
       handle_model_list(service_, responder);
     } else if (path.starts_with(kModelPath)) {
@@ -56,7 +93,11 @@ class Router final : public net::HttpHandler {
     } else if (path == "/version") {
       send_json(responder, {{"version", INFERNO_VERSION}});
     } else if (path == "/metrics") {
+      health_.publish();
+      publish_memory(process_memory(), *service_.metrics);
       responder.send(200, {{"Content-Type", kMetricsContentType}}, service_.metrics->exposition());
+    } else if (path == "/debug/memory") {
+      send_json(responder, memory_report(process_memory(), resident_memory(), *service_.metrics));
     } else if (const PageFile* file = find_page_file(path)) {
       responder.send(200,
                      {{"Content-Type", std::string(file->content_type)},
@@ -70,39 +111,83 @@ class Router final : public net::HttpHandler {
     return true;
   }
 
-  bool answer_post(const net::HttpRequest& request,
+  using ModelHandler = void (*)(const Service&, net::HttpRequest, std::shared_ptr<net::Responder>);
+
+  // The endpoint of a POST that needs a model; null when the path has none.
+  static ModelHandler model_handler(std::string_view path) {
+    static const std::map<std::string_view, ModelHandler> kHandlers = {
+        {"/v1/chat/completions", handle_chat},
+        {"/v1/completions", handle_completion},
+        {"/tokenize", handle_tokenize},
+        {"/detokenize", handle_detokenize}};
+    const auto found = kHandlers.find(path);
+    return found == kHandlers.end() ? nullptr : found->second;
+  }
+
+  // False, and nothing is taken, when no POST route has the path.
+  bool answer_post(net::HttpRequest& request,
                    const std::shared_ptr<net::Responder>& responder) const {
     if (request.method != "POST") return false;
-    if (request.path == "/v1/chat/completions") {
-      handle_chat(service_, request, responder);
-    } else if (request.path == "/v1/completions") {
-      handle_completion(service_, request, responder);
-    } else if (request.path == "/tokenize") {
-      handle_tokenize(service_, request, *responder);
-    } else if (request.path == "/detokenize") {
-      handle_detokenize(service_, request, *responder);
+    if (const ModelHandler handler = model_handler(request.path)) {
+      if (service_.models->loads_on_demand()) {
+        with_model(std::move(request), responder, handler);
+      } else {
+        handler(service_, std::move(request), responder);
+      }
     } else if (request.path == "/ping") {
-      send_health(*responder);
+      health_.answer(request.path, *responder);
     } else {
       return false;
     }
     return true;
   }
 
-  void send_health(net::Responder& responder) const {
-    responder.send(service_.healthy() ? 200 : 503, {}, "");
+  // Hands the request on when the model that it names is in memory, where it then stays until the
+  // request has ended. A body that names none rightly is the handler's to refuse.
+  void with_model(net::HttpRequest request, std::shared_ptr<net::Responder> responder,
+                  ModelHandler handler) const {
+    const auto body = parse_json_object(request.body);
+    const auto name = body ? Service::model_name(*body) : Result<std::string>("");
+    if (!body || !name) return handler(service_, std::move(request), std::move(responder));
+    auto whole = std::make_shared<net::HttpRequest>(std::move(request));
+    const auto go_on = [this, whole, responder, handler](Result<EntryPtr> entry) {
+      if (entry) {
+        handler(service_, std::move(*whole), holding(responder, std::move(*entry)));
+      } else if (entry.error().fault == Fault::kNotFound) {
+        handler(service_, std::move(*whole), responder);  // says which name it does not know
+      } else {
+        send_error(*responder, 503, entry.error());
+      }
+    };
+    auto present = service_.models->acquire(*name, [responder, go_on](Result<EntryPtr> entry) {
+      responder->post([go_on, entry = std::move(entry)] { go_on(entry); });
+    });
+    if (present) go_on(std::move(*present));
+  }
+
+  static bool is_guarded(std::string_view path) {
+    return needs_api_key(path) || path.starts_with("/debug/");
+  }
+
+  // What makes no sense before the models are there, or when the server is about to end.
+  static bool needs_ready_server(std::string_view path) {
+    return (path.starts_with("/v1/") && !ServerHealth::is_health_path(path)) ||
+           model_handler(path) != nullptr;
+  }
+
+  std::shared_ptr<const AccessKeys> present_keys() const {
+    const std::lock_guard lock(keys_mutex_);
+    return keys_;
   }
 
   // 405 when the path has a route under another method, else 404.
   void refuse_route(const net::HttpRequest& request, net::Responder& responder) const {
-    static const std::set<std::string_view> kPostPaths = {"/v1/chat/completions", "/v1/completions",
-                                                          "/tokenize", "/detokenize"};
-    static const std::set<std::string_view> kGetPaths = {"/health",    "/v1/health", "/ping",
-                                                         "/v1/models", "/version",   "/metrics"};
+    static const std::set<std::string_view> kGetPaths = {"/v1/models", "/version", "/metrics",
+                                                         "/debug/memory"};
     const std::string_view path = request.path;
-    const bool has_post = kPostPaths.contains(path);
-    const bool has_get =
-        kGetPaths.contains(path) || path.starts_with(kModelPath) || find_page_file(path) != nullptr;
+    const bool has_post = model_handler(path) != nullptr || is_admin_path(path);
+    const bool has_get = kGetPaths.contains(path) || ServerHealth::is_health_path(path) ||
+                         path.starts_with(kModelPath) || find_page_file(path) != nullptr;
     if (!has_post && !has_get) {
       send_error(responder, Error{Fault::kNotFound, "There is nothing at this path.", {}});
       return;
@@ -116,24 +201,17 @@ class Router final : public net::HttpHandler {
   }
 
   Service service_;
-  std::vector<std::string> api_keys_;
+  ServerHealth health_;
+  InFlight in_flight_;
+  mutable std::mutex keys_mutex_;
+  std::shared_ptr<const AccessKeys> keys_ = std::make_shared<AccessKeys>();  // guarded by it
+  SystemClock clock_;
+  AnswerSharing sharing_;  // last: its threads, which use the rest, end first
 };
 
-Result<void> check_models(const std::vector<ServedModel>& models) {
-  if (models.empty()) return fail(Fault::kInvalid, "no model to serve");
-  std::set<std::string> names;
-  for (const ServedModel& model : models) {
-    if (model.names.empty()) return fail(Fault::kInvalid, "a served model has no name");
-    for (const std::string& name : model.names) {
-      if (name.empty()) return fail(Fault::kInvalid, "a served model has an empty name");
-      if (!names.insert(name).second) {
-        return fail(Fault::kInvalid, "the model name \"{}\" is used twice", name);
-      }
-    }
-    if (model.tokenizer == nullptr || model.generator == nullptr) {
-      return fail(Fault::kInvalid, "model \"{}\" lacks a tokenizer or a generator",
-                  model.names.front());
-    }
+Result<void> check_keys(const AccessKeys& keys) {
+  for (const std::string& key : keys.api_keys) {
+    if (key.empty()) return fail_field("api-key", "an API key is empty");
   }
   return {};
 }
@@ -142,36 +220,76 @@ Result<void> check_models(const std::vector<ServedModel>& models) {
 
 class ApiServer::Impl {
  public:
-  explicit Impl(std::unique_ptr<net::HttpServer> started) : http(std::move(started)) {}
+  // Where the models live that came with start().
+  struct OwnModels {
+    explicit OwnModels(MetricRegistry& metrics) : registry({}, nullptr, metrics, clock) {}
+    SystemClock clock;
+    ModelRegistry registry;
+  };
+
+  std::unique_ptr<OwnModels> own_models;
+  std::shared_ptr<Router> router;
   std::unique_ptr<net::HttpServer> http;
 };
 
 ApiServer::ApiServer(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 ApiServer::~ApiServer() = default;
 
+Result<std::unique_ptr<ApiServer>> ApiServer::start(ApiOptions options, ModelRegistry& models,
+                                                    MetricRegistry& metrics) {
+  AccessKeys keys{std::move(options.api_keys), std::move(options.admin_key)};
+  if (auto checked = check_keys(keys); !checked) return std::unexpected(checked.error());
+  const SharingOptions sharing = {.share_identical = options.deduplicate_requests,
+                                  .ttl = options.idempotency_ttl};
+  auto impl = std::make_unique<Impl>();
+  impl->router = std::make_shared<Router>(models, metrics, sharing);
+  impl->router->set_keys(std::move(keys));
+  auto http = net::HttpServer::start(options.http, impl->router);
+  if (!http) return std::unexpected(http.error());
+  impl->http = std::move(*http);
+  return std::unique_ptr<ApiServer>(new ApiServer(std::move(impl)));
+}
+
 Result<std::unique_ptr<ApiServer>> ApiServer::start(ApiOptions options,
                                                     std::vector<ServedModel> models,
                                                     MetricRegistry& metrics) {
-  if (auto checked = check_models(models); !checked) return std::unexpected(checked.error());
-  for (const std::string& key : options.api_keys) {
-    if (key.empty()) return fail(Fault::kInvalid, "an API key is empty");
-  }
-  Service service;
-  service.metrics = &metrics;
+  if (models.empty()) return fail(Fault::kInvalid, "no model to serve");
+  auto own = std::make_unique<Impl::OwnModels>(metrics);
   for (ServedModel& model : models) {
-    service.models.push_back(std::make_unique<ModelEntry>(std::move(model), metrics));
+    if (auto added = own->registry.add(std::move(model)); !added) {
+      return std::unexpected(added.error());
+    }
   }
-  auto router = std::make_shared<Router>(std::move(service), std::move(options.api_keys));
-  auto http = net::HttpServer::start(options.http, std::move(router));
-  if (!http) return std::unexpected(http.error());
-  return std::unique_ptr<ApiServer>(new ApiServer(std::make_unique<Impl>(std::move(*http))));
+  auto server = start(std::move(options), own->registry, metrics);
+  if (!server) return server;
+  (*server)->impl_->own_models = std::move(own);
+  (*server)->set_ready();
+  return server;
 }
 
 uint16_t ApiServer::port() const {
   return impl_->http->port();
 }
+
+void ApiServer::set_ready() {
+  impl_->router->health().set_phase(ServingState::kReady);
+}
+
+Result<void> ApiServer::set_keys(AccessKeys keys) {
+  if (auto checked = check_keys(keys); !checked) return checked;
+  impl_->router->set_keys(std::move(keys));
+  return {};
+}
+
 void ApiServer::stop(std::chrono::milliseconds drain) {
-  impl_->http->stop(drain);
+  const auto deadline = std::chrono::steady_clock::now() + drain;
+  impl_->router->health().set_phase(ServingState::kDraining);
+  impl_->router->in_flight().wait_until_none(drain);
+  // What is answered already may still be on its way to a slow client.
+  const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
+      deadline - std::chrono::steady_clock::now());
+  impl_->http->stop(std::max(left, std::chrono::milliseconds(0)));
+  impl_->router->health().set_phase(ServingState::kStopped);
 }
 
 }  // namespace inferno::serve

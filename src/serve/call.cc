@@ -163,6 +163,22 @@ void read_truncation(FieldReader& fields, const CallLimits& limits, Call& call) 
   }
 }
 
+// How urgent the request is, for how long, and for whom.
+void read_service(FieldReader& fields, Call& call) {
+  call.priority = static_cast<int>(
+      fields.integer("priority", {std::numeric_limits<int>::min(), kMaxInt}).value_or(0));
+  if (auto name = fields.text("service_class")) {
+    call.service_class = request::service_class_named(*name);
+    if (!call.service_class) {
+      fields.refuse("service_class", "must be \"interactive\", \"standard\" or \"batch\"");
+    }
+  }
+  call.timeout_s = fields.number("timeout_s", {.max = kMaxTimeoutSeconds, .above = 0});
+  const auto user = fields.text("user");
+  const auto identifier = fields.text("safety_identifier");  // OpenAI's later name for it
+  call.user = user && !user->empty() ? *user : identifier.value_or("");
+}
+
 }  // namespace
 
 std::optional<int> read_logprob_count(FieldReader& fields, std::string_view name,
@@ -202,8 +218,7 @@ Call read_call(FieldReader& fields, const CallLimits& limits) {
   call.echo = fields.boolean("echo").value_or(false);
   call.return_token_ids = fields.boolean("return_token_ids").value_or(false);
   call.tokens_as_ids = fields.boolean("return_tokens_as_token_ids").value_or(false);
-  call.priority = static_cast<int>(
-      fields.integer("priority", {std::numeric_limits<int>::min(), kMaxInt}).value_or(0));
+  read_service(fields, call);
   if (auto salt = fields.text("cache_salt")) {
     if (salt->empty()) fields.refuse("cache_salt", "must not be empty");
     call.cache_salt = std::move(*salt);

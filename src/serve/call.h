@@ -22,6 +22,7 @@ inline constexpr size_t kMaxStopTokens = 1024;
 inline constexpr size_t kMaxLogitBiases = 1024;
 inline constexpr int kMaxLogprobs = 20;
 inline constexpr size_t kMaxStopStrings = 4;
+inline constexpr double kMaxTimeoutSeconds = 86'400.0;  // a day
 
 // What a request is checked against, and what it gets where it says nothing.
 struct CallLimits {
@@ -45,6 +46,9 @@ struct Call {
   bool return_token_ids = false;
   bool tokens_as_ids = false;  // logprobs spell tokens as "token_id:123"
   int priority = 0;
+  std::optional<request::ServiceClass> service_class;
+  std::optional<double> timeout_s;  // after the request's arrival its answer is of no more use
+  std::string user;                 // the client's own name for whom it asks, or empty
   std::string cache_salt;
   std::string request_id;                     // the client's name for it, or empty
   std::optional<int> truncate_prompt_tokens;  // keep as many; -1: what the model can take

@@ -81,6 +81,27 @@ TEST(Call, TakesEverySamplingField) {
   EXPECT_EQ(call->call.max_tokens, 9);
 }
 
+TEST(Call, TakesWhoAsksAndHowUrgently) {
+  const auto call = completion(R"("service_class": "batch", "timeout_s": 2.5, "user": "ann")");
+  ASSERT_TRUE(call) << call.error().message;
+  EXPECT_EQ(call->call.service_class, request::ServiceClass::kBatch);
+  EXPECT_EQ(call->call.timeout_s, 2.5);
+  EXPECT_EQ(call->call.user, "ann");
+  const auto silent =
+      completion(R"("service_class": null, "user": "", "safety_identifier": "bob")");
+  ASSERT_TRUE(silent) << silent.error().message;
+  EXPECT_EQ(silent->call.service_class, std::nullopt);
+  EXPECT_EQ(silent->call.timeout_s, std::nullopt);
+  EXPECT_EQ(silent->call.user, "bob");
+}
+
+TEST(Call, AWrongServiceClassIsToldWhatIsAllowed) {
+  const auto call = completion(R"("service_class": "urgent")");
+  ASSERT_FALSE(call);
+  EXPECT_EQ(call.error().message,
+            "service_class is \"urgent\", must be \"interactive\", \"standard\" or \"batch\"");
+}
+
 TEST(Call, RefusesWrongValuesByName) {
   const std::vector<std::pair<std::string, std::string>> cases = {
       {R"("temperature": -0.1)", "temperature"},
@@ -121,6 +142,13 @@ TEST(Call, RefusesWrongValuesByName) {
       {R"("truncate_prompt_tokens": 101)", "truncate_prompt_tokens"},
       {R"("truncation_side": "middle")", "truncation_side"},
       {R"("priority": 3000000000)", "priority"},
+      {R"("service_class": "urgent")", "service_class"},
+      {R"("service_class": 1)", "service_class"},
+      {R"("timeout_s": 0)", "timeout_s"},
+      {R"("timeout_s": 86401)", "timeout_s"},
+      {R"("timeout_s": "5")", "timeout_s"},
+      {R"("user": 5)", "user"},
+      {R"("safety_identifier": {})", "safety_identifier"},
       {R"("suffix": "x")", "suffix"},
       {R"("use_beam_search": true)", "use_beam_search"},
       {R"("response_format": {"type": "json_object"})", "response_format"},

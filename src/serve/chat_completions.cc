@@ -4,7 +4,6 @@
 #include <utility>
 
 #include "serve/chat_call.h"
-#include "serve/errors.h"
 
 namespace inferno::serve {
 
@@ -119,30 +118,28 @@ std::string echoed_text(const ChatCall& chat) {
   return std::string(last.at("content").as_string());
 }
 
-Result<void> start_chat(const Service& service, const net::HttpRequest& request,
-                        const std::shared_ptr<net::Responder>& responder) {
+Result<std::unique_ptr<Answer>> prepare_chat(const Service& service,
+                                             const net::HttpRequest& request,
+                                             const std::shared_ptr<net::Responder>& responder) {
   auto body = parse_json_object(request.body);
   if (!body) return std::unexpected(body.error());
   auto entry = service.model_of(*body);
   if (!entry) return std::unexpected(entry.error());
   auto chat = read_chat_call(*body, (*entry)->limits);
   if (!chat) return std::unexpected(chat.error());
-  auto context = make_context(**entry, request, responder, chat->call, "chatcmpl-");
+  auto context = make_context(*entry, request, responder, chat->call, "chatcmpl-");
   if (!context) return std::unexpected(context.error());
   auto prompt = chat_prompt(**entry, *chat);
   if (!prompt) return std::unexpected(prompt.error());
   context->prompts.push_back(std::move(*prompt));
-  start_answer(*context, request, std::make_unique<ChatAnswer>(*context, echoed_text(*chat)));
-  return {};
+  return std::make_unique<ChatAnswer>(std::move(*context), echoed_text(*chat));
 }
 
 }  // namespace
 
-void handle_chat(const Service& service, const net::HttpRequest& request,
+void handle_chat(const Service& service, net::HttpRequest request,
                  std::shared_ptr<net::Responder> responder) {
-  if (auto started = start_chat(service, request, responder); !started) {
-    send_error(*responder, started.error());
-  }
+  run_prepared(service, std::move(request), std::move(responder), prepare_chat);
 }
 
 }  // namespace inferno::serve

@@ -9,7 +9,7 @@
 namespace inferno::serve {
 
 // Answers, now or by a stream, also when the request is wrong.
-void handle_chat(const Service& service, const net::HttpRequest& request,
+void handle_chat(const Service& service, net::HttpRequest request,
                  std::shared_ptr<net::Responder> responder);
 
 }  // namespace inferno::serve

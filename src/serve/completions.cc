@@ -4,7 +4,6 @@
 #include <utility>
 
 #include "serve/completion_call.h"
-#include "serve/errors.h"
 
 namespace inferno::serve {
 
@@ -85,7 +84,7 @@ class CompletionAnswer final : public Answer {
     if (!context_.call.sampling.logprobs) return nullptr;
     json::object out;
     if (context_.call.echo && !choices_[index].has_chunk) {
-      logprobs_[index].add_prompt(out, choices_[index].prompt_outputs);
+      logprobs_[index].add_prompt(out, choices_[index].prompt_outputs, prompt_of(index).text);
     }
     logprobs_[index].add(
         out, context_.call.is_echo_only ? std::span<const request::TokenOutput>() : outputs);
@@ -95,32 +94,30 @@ class CompletionAnswer final : public Answer {
   std::vector<CompletionLogprobs> logprobs_;  // of each choice: they count text offsets
 };
 
-Result<void> start_completion(const Service& service, const net::HttpRequest& request,
-                              const std::shared_ptr<net::Responder>& responder) {
+Result<std::unique_ptr<Answer>> prepare_completion(
+    const Service& service, const net::HttpRequest& request,
+    const std::shared_ptr<net::Responder>& responder) {
   auto body = parse_json_object(request.body);
   if (!body) return std::unexpected(body.error());
   auto entry = service.model_of(*body);
   if (!entry) return std::unexpected(entry.error());
   auto call = read_completion_call(*body, (*entry)->limits);
   if (!call) return std::unexpected(call.error());
-  auto context = make_context(**entry, request, responder, call->call, "cmpl-");
+  auto context = make_context(*entry, request, responder, call->call, "cmpl-");
   if (!context) return std::unexpected(context.error());
   for (const PromptInput& input : call->prompts) {
     auto prompt = completion_prompt(**entry, *call, input);
     if (!prompt) return std::unexpected(prompt.error());
     context->prompts.push_back(std::move(*prompt));
   }
-  start_answer(*context, request, std::make_unique<CompletionAnswer>(*context));
-  return {};
+  return std::make_unique<CompletionAnswer>(std::move(*context));
 }
 
 }  // namespace
 
-void handle_completion(const Service& service, const net::HttpRequest& request,
+void handle_completion(const Service& service, net::HttpRequest request,
                        std::shared_ptr<net::Responder> responder) {
-  if (auto started = start_completion(service, request, responder); !started) {
-    send_error(*responder, started.error());
-  }
+  run_prepared(service, std::move(request), std::move(responder), prepare_completion);
 }
 
 }  // namespace inferno::serve

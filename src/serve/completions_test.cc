@@ -273,6 +273,75 @@ TEST_F(Completions, HeadersNameAndRankTheRequest) {
   EXPECT_TRUE(json::parse(odd.body).at("id").as_string().starts_with("cmpl-"));
 }
 
+TEST_F(Completions, CarryClassDeadlineAndClientToTheGenerator) {
+  start();
+  const char* key = "Authorization: Bearer secret\r\n";
+  post(kPath, R"({"prompt": "hi", "service_class": "batch", "timeout_s": 60})", key);
+  post(kPath, R"({"prompt": "hi", "service_class": "batch", "user": "ann"})",
+       "X-Service-Class: interactive\r\nX-Request-Timeout-S: 30\r\n");
+  post(kPath, R"({"prompt": "hi"})");
+  const auto requests = generator_.requests();
+  ASSERT_EQ(requests.size(), 3u);
+  EXPECT_EQ(requests[0].service_class, request::ServiceClass::kBatch);
+  EXPECT_EQ(requests[1].service_class, request::ServiceClass::kInteractive);
+  EXPECT_EQ(requests[2].service_class, std::nullopt);
+  EXPECT_EQ(requests[0].deadline, after_seconds(requests[0].arrival, 60));
+  EXPECT_EQ(requests[1].deadline, after_seconds(requests[1].arrival, 30));
+  EXPECT_EQ(requests[2].deadline, std::nullopt);
+  EXPECT_EQ(requests[0].client.size(), 32u);
+  EXPECT_NE(requests[0].client, requests[1].client);
+  EXPECT_EQ(requests[2].client, "");
+}
+
+TEST_F(Completions, OverloadTellsWhenToComeBack) {
+  start();
+  generator_.refuse({Fault::kOverloaded, "1000 requests wait, limit 1000", "", 12.2});
+  for (const char* body : {R"({"prompt": "hi"})", R"({"prompt": "hi", "stream": true})"}) {
+    const net::TestResponse response = post(kPath, body);
+    EXPECT_EQ(response.status, 429);
+    EXPECT_EQ(header_of(response, "Retry-After"), "13");
+  }
+}
+
+TEST_F(Completions, ADeadlineThatTheLoadForbidsIs429AndOneThatPassedIs504) {
+  start();
+  generator_.refuse({Fault::kDeadline, "the first token would come in 90 s", "", 40.0});
+  const net::TestResponse refused = post(kPath, R"({"prompt": "hi", "timeout_s": 60})");
+  EXPECT_EQ(refused.status, 429);
+  EXPECT_EQ(header_of(refused, "Retry-After"), "40");
+  const net::TestResponse passed = post(kPath, R"({"prompt": "hi", "timeout_s": 1e-9})");
+  EXPECT_EQ(passed.status, 504);
+  EXPECT_EQ(header_of(passed, "Retry-After"), "");
+}
+
+TEST_F(Completions, ALongPromptIsAnsweredAsAShortOne) {
+  start();
+  const std::string blanks(8000, ' ');
+  const std::string body = R"({"prompt": "hi", "max_tokens": 2)" + blanks;
+  EXPECT_EQ(answer(kPath, body + "}").at("choices").at(0).at("text"), "ab");
+  EXPECT_EQ(stream(kPath, body + R"(, "stream": true})").size(), 2u);
+  EXPECT_EQ(refusal(400, kPath, body + R"(, "n": 0})").at("param"), "n");
+  refusal(400, kPath, body);
+}
+
+TEST_F(Completions, ChoicesOfARequestCountOnce) {
+  start();
+  answer(kPath, R"({"prompt": ["a", "b"], "n": 3, "max_tokens": 2})");
+  const std::string labels = "{model_name=\"first\",engine=\"0\"}";
+  EXPECT_EQ(metric("vllm:request_params_n_count" + labels), 2.0);
+  EXPECT_EQ(metric("vllm:request_params_n_sum" + labels), 6.0);
+  EXPECT_EQ(metric("vllm:request_max_num_generation_tokens_count" + labels), 2.0);
+  EXPECT_EQ(metric("vllm:request_generation_tokens_count" + labels), 6.0);
+}
+
+TEST_F(Completions, ATruncatedPromptIsEchoedAsTheModelSawIt) {
+  start();
+  const json::value out = answer(kPath, R"({"prompt": "abcdef", "max_tokens": 1, "echo": true,
+      "logprobs": 0, "truncate_prompt_tokens": 2})");
+  EXPECT_EQ(out.at("choices").at(0).at("text"), "efa");
+  EXPECT_EQ(json::serialize(out.at("choices").at(0).at("logprobs").at("text_offset")), "[0,1,2]");
+}
+
 TEST_F(Completions, CountsWhatItServes) {
   start();
   answer(kPath, R"({"prompt": "hi", "max_tokens": 3})");

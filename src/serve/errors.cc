@@ -1,7 +1,11 @@
 #include "serve/errors.h"
 
+#include <algorithm>
 #include <boost/json.hpp>
+#include <cmath>
 #include <utility>
+
+#include "net/sse.h"
 
 namespace inferno::serve {
 
@@ -11,8 +15,8 @@ namespace {
 
 constexpr const char* kJsonType = "application/json";
 
-// A step takes well under a second, and a waiting request starts after some of them.
-constexpr const char* kRetryAfterSeconds = "1";
+// The first bytes of append_error_event().
+constexpr std::string_view kErrorEventStart = "data: {\"error\":";
 
 }  // namespace
 
@@ -85,13 +89,32 @@ json::object error_object(int status, const Error& error) {
   return out;
 }
 
+int retry_after_seconds(const Error& error) {
+  // Where it is not known: a step takes well under a second, and a waiting request starts after
+  // some of them. An hour: who is told more asks again sooner anyway.
+  constexpr double kLeast = 1.0;
+  constexpr double kMost = 3600.0;
+  const double seconds = error.retry_after_s.value_or(kLeast);
+  if (!(seconds > kLeast)) return static_cast<int>(kLeast);
+  return static_cast<int>(std::ceil(std::min(seconds, kMost)));
+}
+
+void append_error_event(std::string& out, const Error& error) {
+  net::append_sse(out, json::serialize(error_object(http_status_of(error.fault), error)));
+}
+
+bool is_error_event(std::string_view bytes) {
+  return bytes.starts_with(kErrorEventStart);
+}
+
 void send_error(net::Responder& responder, const Error& error) {
   send_error(responder, http_status_of(error.fault), error);
 }
 
 void send_error(net::Responder& responder, int status, const Error& error) {
   net::HttpHeaders headers = {{"Content-Type", kJsonType}};
-  if (status == 429 || status == 503) headers.push_back({"Retry-After", kRetryAfterSeconds});
+  if (status == 429 || status == 503)
+    headers.push_back({"Retry-After", fmt::format("{}", retry_after_seconds(error))});
   responder.send(status, std::move(headers), json::serialize(error_object(status, error)));
 }
 

@@ -16,6 +16,9 @@
 namespace inferno::serve {
 
 // 400 for what the client must change, 404, 429, 499, 504, 502, and 500 for troubles of ours.
+//
+// Of deadlines: 504 is for a request whose time ran out. One that was refused before it was queued,
+// because the load would not let it meet its deadline, is kOverloaded: 429 and when to come back.
 int http_status_of(Fault fault);
 
 // "BadRequestError" for 400, as vLLM names its error types.
@@ -24,9 +27,19 @@ std::string_view error_type_of(int status);
 // The error body above; `param` is null when no field is at fault.
 boost::json::object error_object(int status, const Error& error);
 
+// When to come back after an error, in whole seconds for Retry-After: what the error says, rounded
+// up, from 1 to 3600; 1 when it says nothing.
+int retry_after_seconds(const Error& error);
+
 // Answers with the error's status and body; 429 and 503 tell when to come back.
 void send_error(net::Responder& responder, const Error& error);
 void send_error(net::Responder& responder, int status, const Error& error);
+
+// Appends the event that tells of an error inside a stream whose status is already sent.
+void append_error_event(std::string& out, const Error& error);
+
+// Whether `bytes`, one write to a stream, begin with such an event.
+bool is_error_event(std::string_view bytes);
 
 // Answers 200 with JSON.
 void send_json(net::Responder& responder, const boost::json::object& object);

@@ -106,6 +106,10 @@ class FakeGenerator : public request::Generator {
     return changed_.wait_for(lock, std::chrono::seconds(20),
                              [&] { return cancelled_.size() >= count; });
   }
+  size_t cancel_count() {
+    std::lock_guard lock(mutex_);
+    return cancelled_.size();
+  }
   bool wait_for_requests(size_t count) {
     std::unique_lock lock(mutex_);
     return changed_.wait_for(lock, std::chrono::seconds(20),

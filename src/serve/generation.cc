@@ -19,23 +19,21 @@ class Generation::SequenceSink final : public request::EventSink {
   RequestMeter meter_;
 };
 
-Generation::Generation(request::Generator& generator, std::shared_ptr<net::Responder> responder,
+Generation::Generation(EntryPtr model, std::shared_ptr<net::Responder> responder,
                        std::unique_ptr<EventReader> reader)
-    : generator_(generator), responder_(std::move(responder)), reader_(std::move(reader)) {}
+    : model_(std::move(model)), responder_(std::move(responder)), reader_(std::move(reader)) {}
 
-Result<void> Generation::start(request::Generator& generator,
-                               std::shared_ptr<const ServeMetrics> metrics,
-                               std::shared_ptr<net::Responder> responder, GenerationPlan plan,
-                               std::unique_ptr<EventReader> reader) {
+Result<void> Generation::start(EntryPtr model, std::shared_ptr<net::Responder> responder,
+                               GenerationPlan plan, std::unique_ptr<EventReader> reader) {
   std::shared_ptr<Generation> generation(
-      new Generation(generator, std::move(responder), std::move(reader)));
+      new Generation(std::move(model), std::move(responder), std::move(reader)));
   // Weak: the generator's hold on the sinks decides how long a generation lives.
   generation->responder_->on_disconnect([weak = generation->weak_from_this()] {
     if (const auto alive = weak.lock()) alive->abandon();
   });
   Result<void> submitted;
   try {
-    submitted = generation->submit_all(metrics, plan);
+    submitted = generation->submit_all(plan);
   } catch (...) {
     generation->abandon();
     throw;
@@ -45,30 +43,41 @@ Result<void> Generation::start(request::Generator& generator,
   return submitted;
 }
 
-Result<void> Generation::submit_all(const std::shared_ptr<const ServeMetrics>& metrics,
-                                    const GenerationPlan& plan) {
+request::Request Generation::request_of(const GenerationPlan& plan, size_t prompt, int choice) {
+  request::Request request;
+  request.prompt = plan.prompts[prompt];
+  request.sampling = plan.sampling;
+  request.sampling.max_tokens = plan.max_tokens[prompt];
+  // Choices of one seed must differ, and a repetition must give each of them again.
+  if (request.sampling.seed) *request.sampling.seed += static_cast<uint64_t>(choice);
+  request.priority = plan.priority;
+  request.service_class = plan.service_class;
+  request.client = plan.client;
+  request.deadline = plan.deadline;
+  request.cache_salt = plan.cache_salt;
+  request.external_id = plan.external_id;
+  request.arrival = plan.arrival;
+  return request;
+}
+
+Result<void> Generation::submit_all(const GenerationPlan& plan) {
   // So that noting a submitted sequence cannot fail.
   ids_.reserve(plan.prompts.size() * static_cast<size_t>(plan.choice_count));
   for (size_t p = 0; p < plan.prompts.size(); ++p) {
+    const auto choices = std::make_shared<ChoiceMeter>(model_->metrics, plan.choice_count);
+    const size_t first = ids_.size();
     for (int c = 0; c < plan.choice_count; ++c) {
-      request::Request request;
-      request.id = generator_.next_id();
-      request.prompt = plan.prompts[p];
-      request.sampling = plan.sampling;
-      request.sampling.max_tokens = plan.max_tokens[p];
-      // Choices of one seed must differ, and a repetition must give each of them again.
-      if (request.sampling.seed) *request.sampling.seed += static_cast<uint64_t>(c);
-      request.priority = plan.priority;
-      request.cache_salt = plan.cache_salt;
-      request.external_id = plan.external_id;
-      request.arrival = plan.arrival;
-      RequestMeter meter(metrics, {.prompt_tokens = static_cast<int>(request.prompt.size()),
-                                   .max_tokens = request.sampling.max_tokens,
-                                   .choice_count = plan.choice_count,
-                                   .arrival = plan.arrival});
+      request::Request request = request_of(plan, p, c);
+      request.id = generator().next_id();
+      if (c > 0) request.fork_of = ids_[first];
+      RequestMeter meter(model_->metrics, {.prompt_tokens = static_cast<int>(request.prompt.size()),
+                                           .max_tokens = request.sampling.max_tokens,
+                                           .service_class = plan.service_class,
+                                           .arrival = plan.arrival,
+                                           .choices = choices});
       const RequestId id = request.id;
       auto sink = std::make_shared<SequenceSink>(shared_from_this(), ids_.size(), std::move(meter));
-      auto submitted = generator_.submit(std::move(request), std::move(sink));
+      auto submitted = generator().submit(std::move(request), std::move(sink));
       if (!submitted) return submitted;
       ids_.push_back(id);
     }
@@ -99,7 +108,7 @@ void Generation::drain() {
 void Generation::abandon() {
   reader_.reset();
   for (RequestId id : ids_)
-    generator_.cancel(id);
+    generator().cancel(id);
 }
 
 }  // namespace inferno::serve

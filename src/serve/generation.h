@@ -19,7 +19,7 @@
 
 #include "net/http_server.h"
 #include "request/generator.h"
-#include "serve/serve_metrics.h"
+#include "serve/model_entry.h"
 
 namespace inferno::serve {
 
@@ -38,35 +38,38 @@ struct GenerationPlan {
   request::SamplingParams sampling;
   int choice_count = 1;
   int priority = 0;
+  std::optional<request::ServiceClass> service_class;
+  std::string client;
+  std::optional<TimePoint> deadline;
   std::string cache_salt;
   std::string external_id;
-  std::chrono::steady_clock::time_point arrival{};
+  TimePoint arrival{};
 };
 
 class Generation : public std::enable_shared_from_this<Generation> {
  public:
   // Submits every sequence of the plan and cancels all of them if one is refused or submitting
-  // throws; the refusal is returned then and the reader gets no event. The generator must
-  // outlive the generation's last event.
-  static Result<void> start(request::Generator& generator,
-                            std::shared_ptr<const ServeMetrics> metrics,
-                            std::shared_ptr<net::Responder> responder, GenerationPlan plan,
-                            std::unique_ptr<EventReader> reader);
+  // throws; the refusal is returned then and the reader gets no event. The model is held until the
+  // generation's last event, which may be on the generator's thread.
+  static Result<void> start(EntryPtr model, std::shared_ptr<net::Responder> responder,
+                            GenerationPlan plan, std::unique_ptr<EventReader> reader);
 
  private:
   class SequenceSink;
 
-  Generation(request::Generator& generator, std::shared_ptr<net::Responder> responder,
+  Generation(EntryPtr model, std::shared_ptr<net::Responder> responder,
              std::unique_ptr<EventReader> reader);
 
-  Result<void> submit_all(const std::shared_ptr<const ServeMetrics>& metrics,
-                          const GenerationPlan& plan);
+  request::Generator& generator() const { return *model_->model.generator; }
+  Result<void> submit_all(const GenerationPlan& plan);
+  // The sequence of choice `choice` of prompt `prompt`, but for its id.
+  static request::Request request_of(const GenerationPlan& plan, size_t prompt, int choice);
   void push(size_t index, request::TokenEvent event);
   void drain();
   // Cancels every sequence submitted so far; the reader gets no more events.
   void abandon();
 
-  request::Generator& generator_;
+  const EntryPtr model_;
   std::shared_ptr<net::Responder> responder_;
   std::unique_ptr<EventReader> reader_;  // null once its answer is complete
   std::vector<RequestId> ids_;

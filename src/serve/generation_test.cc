@@ -34,8 +34,15 @@ class GenerationTest : public ::testing::Test {
     out.choice_count = choice_count;
     return out;
   }
+  EntryPtr entry(request::Generator& generator) {
+    ServedModel model;
+    model.names = {"m"};
+    model.tokenizer = tokenizer_.get();
+    model.generator = &generator;
+    return std::make_shared<const ModelEntry>(std::move(model), registry_);
+  }
   Result<void> start(GenerationPlan what, size_t limit = 1000) {
-    return Generation::start(generator_, metrics_, responder_, std::move(what),
+    return Generation::start(entry(generator_), responder_, std::move(what),
                              std::make_unique<NotingReader>(notes_, limit));
   }
   std::vector<std::string> notes_of(char index) {
@@ -47,8 +54,7 @@ class GenerationTest : public ::testing::Test {
   }
 
   MetricRegistry registry_;
-  std::shared_ptr<const ServeMetrics> metrics_ =
-      std::make_shared<const ServeMetrics>(make_serve_metrics(registry_, "m", 100));
+  std::unique_ptr<token::Tokenizer> tokenizer_ = make_byte_tokenizer();
   std::shared_ptr<net::RecordingResponder> responder_ = std::make_shared<net::RecordingResponder>();
   std::vector<std::string> notes_;
   FakeGenerator generator_;
@@ -62,6 +68,39 @@ TEST_F(GenerationTest, BringsEventsInOrderToTheStrand) {
   EXPECT_THAT(notes_of('1'), ::testing::ElementsAre("1a", "1b"));
   EXPECT_THAT(notes_of('3'), ::testing::ElementsAre("3a"));
   EXPECT_EQ(generator_.requests().at(2).sampling.max_tokens, 1);
+}
+
+TEST_F(GenerationTest, EverySequenceCarriesWhoAsksAndHowUrgently) {
+  GenerationPlan what = plan(2);
+  what.priority = -3;
+  what.service_class = request::ServiceClass::kBatch;
+  what.client = "account";
+  what.cache_salt = "salt";
+  what.deadline = TimePoint(std::chrono::seconds(77));
+  generator_.hold();
+  ASSERT_TRUE(start(what));
+  const std::vector<request::Request> requests = generator_.requests();
+  ASSERT_EQ(requests.size(), 4u);
+  for (const request::Request& each : requests) {
+    EXPECT_EQ(each.priority, -3);
+    EXPECT_EQ(each.service_class, request::ServiceClass::kBatch);
+    EXPECT_EQ(each.client, "account");
+    EXPECT_EQ(each.cache_salt, "salt");
+    EXPECT_EQ(each.deadline, what.deadline);
+  }
+  responder_->disconnect();
+}
+
+TEST_F(GenerationTest, LaterChoicesAreForksOfTheFirstOfTheirPrompt) {
+  generator_.hold();
+  ASSERT_TRUE(start(plan(2)));
+  const std::vector<request::Request> requests = generator_.requests();
+  ASSERT_EQ(requests.size(), 4u);
+  EXPECT_EQ(requests[0].fork_of, std::nullopt);
+  EXPECT_EQ(requests[1].fork_of, requests[0].id);
+  EXPECT_EQ(requests[2].fork_of, std::nullopt);
+  EXPECT_EQ(requests[3].fork_of, requests[2].id);
+  responder_->disconnect();
 }
 
 TEST_F(GenerationTest, AReaderThatHasEnoughCancelsTheRest) {
@@ -91,7 +130,7 @@ TEST_F(GenerationTest, AThrowingSubmitCancelsTheSequencesBeforeIt) {
   };
   Throwing generator;
   generator.hold();
-  EXPECT_THROW((void)Generation::start(generator, metrics_, responder_, plan(2),
+  EXPECT_THROW((void)Generation::start(entry(generator), responder_, plan(2),
                                        std::make_unique<NotingReader>(notes_, 1000)),
                std::bad_alloc);
   EXPECT_TRUE(generator.wait_for_cancels(2));
@@ -105,7 +144,7 @@ TEST_F(GenerationTest, AClientThatIsGoneAlreadyCancelsEverySequence) {
     void on_disconnect(std::function<void()> callback) override { callback(); }
   };
   generator_.hold();
-  ASSERT_TRUE(Generation::start(generator_, metrics_, std::make_shared<Gone>(), plan(1),
+  ASSERT_TRUE(Generation::start(entry(generator_), std::make_shared<Gone>(), plan(1),
                                 std::make_unique<NotingReader>(notes_, 1000)));
   EXPECT_TRUE(generator_.wait_for_cancels(2));
 }

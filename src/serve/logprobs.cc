@@ -7,6 +7,7 @@
 #include <cmath>
 #include <utility>
 
+#include "token/detokenizer.h"
 #include "token/tokenizer.h"
 
 namespace inferno::serve {
@@ -60,6 +61,46 @@ json::array& list_of(json::object& out, const char* name) {
   return value.is_array() ? value.get_array() : value.emplace_array();
 }
 
+// Follows the tokens of a text through the text. What they decode to is the text but for control
+// tokens, which may be spelled in it or come from elsewhere (a BOS), for a space that a
+// SentencePiece vocabulary puts before a word, and for what normalization changed: there the walk
+// is as long as the decoded text, and never leaves the text.
+class TextWalk {
+ public:
+  TextWalk(const token::Tokenizer& tokenizer, std::string_view text)
+      : tokenizer_(tokenizer), decoder_(tokenizer), text_(text) {}
+
+  // Whole characters passed.
+  size_t character_count() const { return character_count_; }
+
+  void pass(TokenId token) {
+    if (tokenizer_.is_special(token)) {
+      const std::string_view piece = tokenizer_.piece_bytes(token, {.skip_special = false});
+      if (!piece.empty() && rest().starts_with(piece)) advance(piece);
+      return;
+    }
+    const std::string decoded = decoder_.push(token);
+    std::string_view shown = decoded;
+    if (shown.starts_with(' ') && !rest().starts_with(' ')) shown.remove_prefix(1);
+    advance(shown);
+  }
+
+ private:
+  std::string_view rest() const { return text_.substr(at_); }
+
+  void advance(std::string_view passed) {
+    const size_t end = std::min(at_ + passed.size(), text_.size());
+    character_count_ += length_of(text_.substr(at_, end - at_));
+    at_ = end;
+  }
+
+  const token::Tokenizer& tokenizer_;
+  token::Detokenizer decoder_;
+  std::string_view text_;
+  size_t at_ = 0;  // bytes passed
+  size_t character_count_ = 0;
+};
+
 }  // namespace
 
 std::vector<TokenOutput> prompt_outputs(std::span<const TokenId> prompt,
@@ -71,8 +112,7 @@ std::vector<TokenOutput> prompt_outputs(std::span<const TokenId> prompt,
   return given;
 }
 
-void CompletionLogprobs::add_token(json::object& out, const TokenOutput& output,
-                                   size_t text_length) {
+void CompletionLogprobs::add_token(json::object& out, const TokenOutput& output) {
   json::object top;
   for (const TokenLogprob& token : chosen_and_top(output)) {
     // Two tokens may share a spelling: the more probable one, which comes first, stays.
@@ -82,16 +122,17 @@ void CompletionLogprobs::add_token(json::object& out, const TokenOutput& output,
   list_of(out, "token_logprobs").emplace_back(finite_logprob(output.logprob));
   list_of(out, "top_logprobs").emplace_back(std::move(top));
   list_of(out, "text_offset").emplace_back(text_offset_);
-  text_offset_ += text_length;
 }
 
-void CompletionLogprobs::add_prompt(json::object& out, std::span<const TokenOutput> outputs) {
-  for (size_t i = 0; i < outputs.size(); ++i) {
-    const TokenId token = outputs[i].token;
-    add_token(out, outputs[i],
-              length_of(style_.tokenizer.decode(std::span(&token, 1),
-                                                {.skip_special = true, .starts_text = i == 0})));
+void CompletionLogprobs::add_prompt(json::object& out, std::span<const TokenOutput> outputs,
+                                    std::string_view text) {
+  TextWalk walk(style_.tokenizer, text);
+  for (const TokenOutput& output : outputs) {
+    text_offset_ = walk.character_count();
+    add_token(out, output);
+    walk.pass(output.token);
   }
+  text_offset_ = length_of(text);
   if (outputs.empty()) return;
   list_of(out, "token_logprobs").front() = nullptr;
   list_of(out, "top_logprobs").front() = nullptr;
@@ -101,8 +142,10 @@ void CompletionLogprobs::add(json::object& out, std::span<const TokenOutput> out
   for (const char* name : {"tokens", "token_logprobs", "top_logprobs", "text_offset"}) {
     list_of(out, name);
   }
-  for (const TokenOutput& output : outputs)
-    add_token(out, output, length_of(output.text));
+  for (const TokenOutput& output : outputs) {
+    add_token(out, output);
+    text_offset_ += length_of(output.text);
+  }
 }
 
 json::object chat_logprobs(const LogprobStyle& style, std::span<const TokenOutput> outputs) {

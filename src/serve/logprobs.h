@@ -5,6 +5,7 @@
 
 #include <boost/json/fwd.hpp>
 #include <span>
+#include <string_view>
 #include <vector>
 
 #include "request/request.h"
@@ -32,16 +33,20 @@ class CompletionLogprobs {
  public:
   explicit CompletionLogprobs(LogprobStyle style) : style_(style) {}
 
-  // Adds the tokens of a prompt, as prompt_outputs() gives them.
-  void add_prompt(boost::json::object& out, std::span<const request::TokenOutput> outputs);
+  // Adds the tokens of a prompt, as prompt_outputs() gives them, that is echoed as `text`. A token
+  // begins behind the whole characters of `text` that the tokens before it make: one that only
+  // completes a character begins where the character does, one that adds no text, such as a BOS,
+  // where the next one does.
+  void add_prompt(boost::json::object& out, std::span<const request::TokenOutput> outputs,
+                  std::string_view text);
   // Adds generated tokens.
   void add(boost::json::object& out, std::span<const request::TokenOutput> outputs);
 
  private:
-  void add_token(boost::json::object& out, const request::TokenOutput& output, size_t text_length);
+  void add_token(boost::json::object& out, const request::TokenOutput& output);
 
   LogprobStyle style_;
-  size_t text_offset_ = 0;  // of the next token, in characters
+  size_t text_offset_ = 0;  // of the next token, in characters of the choice's text
 };
 
 // Chat: {"content": [{"token", "logprob", "bytes", "top_logprobs"}, ...]}.

@@ -32,6 +32,52 @@ TEST_F(Logprobs, OffsetsCountCharactersNotBytes) {
   EXPECT_EQ(json::serialize(next.at("text_offset")), "[2,2,3]");
 }
 
+// The offsets of the prompt's tokens and of a generated token behind it.
+std::string prompt_offsets(LogprobStyle style, const std::vector<TokenId>& tokens,
+                           std::string_view text) {
+  CompletionLogprobs logprobs(style);
+  json::object out;
+  logprobs.add_prompt(out, prompt_outputs(tokens, {}), text);
+  logprobs.add(out, std::vector<TokenOutput>{{'!', -1, 1, {}, "!"}});
+  return json::serialize(out.at("text_offset"));
+}
+
+TEST_F(Logprobs, APromptsCharacterSplitOverTokensMovesTheOffsetOnce) {
+  EXPECT_EQ(prompt_offsets(style_, {'x', 0xC3, 0xA9, 'y'}, "x\xC3\xA9y"), "[0,1,1,2,3]");
+}
+
+TEST_F(Logprobs, APromptOfBrokenCharactersIsAsLongAsItsText) {
+  // Half a character, then a letter: U+FFFD and the letter; another half at the end.
+  const std::vector<TokenId> tokens = {0xC3, 'a', 0xC3};
+  const std::string text = tokenizer_->decode(tokens);
+  EXPECT_EQ(prompt_offsets(style_, tokens, text), "[0,0,2,3]");
+}
+
+TEST_F(Logprobs, ControlTokensCountWhereTheTextSpellsThem) {
+  EXPECT_EQ(prompt_offsets(style_, {256, 'a', 257, 'b'}, "<|start|>a<|end|>b"), "[0,9,10,17,18]");
+  EXPECT_EQ(prompt_offsets(style_, {256, 'a', 257, 'b'}, "ab"), "[0,0,1,1,2]");
+}
+
+TEST(LogprobsOfSentencePiece, ItsLeadingSpaceAndBosAreNoText) {
+  token::Vocabulary vocabulary;
+  vocabulary.kind = token::VocabularyKind::kSentencePieceBpe;
+  vocabulary.tokens = {"<unk>", "<s>", "</s>", "\xE2\x96\x81hi", "\xE2\x96\x81you", "x"};
+  vocabulary.types = {token::TokenType::kUnknown, token::TokenType::kControl,
+                      token::TokenType::kControl, token::TokenType::kNormal,
+                      token::TokenType::kNormal,  token::TokenType::kNormal};
+  vocabulary.scores = {0, 0, 0, -1, -2, -3};
+  vocabulary.unk = 0;
+  vocabulary.bos = 1;
+  vocabulary.eos = 2;
+  token::set_implied_flags(vocabulary);
+  const auto tokenizer = token::Tokenizer::create(std::move(vocabulary));
+  ASSERT_TRUE(tokenizer) << tokenizer.error().message;
+  const LogprobStyle style{**tokenizer, false};
+  EXPECT_EQ(prompt_offsets(style, {1, 3, 4, 5}, "hi youx"), "[0,0,2,6,7]");
+  // Behind a control token that the text spells, the vocabulary puts a space that the text has not.
+  EXPECT_EQ(prompt_offsets(style, {1, 3, 2, 4}, "hi</s>you"), "[0,0,2,6,9]");
+}
+
 TEST_F(Logprobs, HalfACharacterIsSpelledAsReplacementAndKeepsItsBytes) {
   const std::vector<TokenOutput> outputs = {{0xC3, -1, 1, {}, ""}};
   const json::object out = chat_logprobs(style_, outputs);

@@ -11,7 +11,7 @@ ModelEntry::ModelEntry(ServedModel served, MetricRegistry& registry)
       limits{.vocab_size = model.tokenizer->vocab_size(),
              .max_model_len = model.generator->max_model_len(),
              .default_sampling = model.default_sampling},
-      metrics(std::make_shared<const ServeMetrics>(
-          make_serve_metrics(registry, model.names.front(), limits.max_model_len))) {}
+      metrics(std::make_shared<const ServeMetrics>(make_serve_metrics(
+          registry, model.names.front(), limits.max_model_len, model.targets))) {}
 
 }  // namespace inferno::serve

@@ -1,5 +1,6 @@
 #include "serve/models.h"
 
+#include <algorithm>
 #include <boost/json.hpp>
 #include <chrono>
 
@@ -28,19 +29,25 @@ json::object permission_card(const std::string& name, int64_t created) {
   return card;
 }
 
-json::object model_card(const ModelEntry& entry, const std::string& name) {
-  const int64_t created =
-      std::chrono::duration_cast<std::chrono::seconds>(entry.model.created.time_since_epoch())
-          .count();
+json::object model_card(const ModelStatus& status, const std::string& name) {
+  const ModelEntry* const entry = status.entry.get();
   json::object card;
   card["id"] = name;
   card["object"] = "model";
+  const int64_t created = entry == nullptr ? 0
+                                           : std::chrono::duration_cast<std::chrono::seconds>(
+                                                 entry->model.created.time_since_epoch())
+                                                 .count();
   card["created"] = created;
   card["owned_by"] = "inferno";
-  card["root"] = entry.model.root.empty() ? entry.name() : entry.model.root;
+  card["root"] = status.spec.source.empty() ? status.spec.names.front() : status.spec.source;
   card["parent"] = nullptr;
-  card["max_model_len"] = entry.limits.max_model_len;
+  card["max_model_len"] = nullptr;
+  if (entry != nullptr) card["max_model_len"] = entry->limits.max_model_len;
   card["permission"] = json::array{permission_card(name, created)};
+  const std::string_view state = name_of(status.state);
+  card["state"] = json::string_view(state.data(), state.size());
+  if (!status.error.empty()) card["error"] = status.error;
   return card;
 }
 
@@ -48,9 +55,10 @@ json::object model_card(const ModelEntry& entry, const std::string& name) {
 
 void handle_model_list(const Service& service, net::Responder& responder) {
   json::array cards;
-  for (const auto& entry : service.models) {
-    for (const std::string& name : entry->model.names)
-      cards.emplace_back(model_card(*entry, name));
+  for (const ModelStatus& status : service.models->statuses()) {
+    if (status.state == ServingState::kDraining) continue;
+    for (const std::string& name : status.spec.names)
+      cards.emplace_back(model_card(status, name));
   }
   json::object out;
   out["object"] = "list";
@@ -59,14 +67,13 @@ void handle_model_list(const Service& service, net::Responder& responder) {
 }
 
 void handle_model(const Service& service, std::string_view name, net::Responder& responder) {
-  const ModelEntry* entry = service.find(name);
-  if (entry == nullptr) {
-    // The name comes from a path and may hold any bytes: it is not repeated.
-    send_error(responder,
-               Error{Fault::kNotFound, "The model in the path does not exist.", "model"});
-    return;
+  for (const ModelStatus& status : service.models->statuses()) {
+    if (status.state == ServingState::kDraining) continue;
+    if (std::ranges::find(status.spec.names, name) == status.spec.names.end()) continue;
+    return send_json(responder, model_card(status, std::string(name)));
   }
-  send_json(responder, model_card(*entry, std::string(name)));
+  // The name comes from a path and may hold any bytes: it is not repeated.
+  send_error(responder, Error{Fault::kNotFound, "The model in the path does not exist.", "model"});
 }
 
 }  // namespace inferno::serve

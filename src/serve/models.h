@@ -9,7 +9,8 @@
 
 namespace inferno::serve {
 
-// Every name of every served model, as OpenAI's list of model objects.
+// Every name of every served model, in memory or not, as OpenAI's list of model objects, with its
+// `state` and, when it could not be loaded, `error`.
 void handle_model_list(const Service& service, net::Responder& responder);
 
 // One model by any of its names; 404 when there is none.

@@ -131,12 +131,15 @@ Result<Prompt> completion_prompt(const ModelEntry& entry, const CompletionCall& 
   } else {
     prompt.tokens = std::get<std::vector<TokenId>>(input);
   }
+  const size_t whole_count = prompt.tokens.size();
   truncate(entry, call.call, prompt.tokens);
   const int fallback = entry.model.default_max_tokens.value_or(kDefaultCompletionTokens);
   auto room = room_for_answer(entry, call.call, prompt.tokens.size(), "prompt", fallback);
   if (!room) return std::unexpected(room.error());
   prompt.max_tokens = *room;
-  if (call.call.echo && std::holds_alternative<std::vector<TokenId>>(input)) {
+  const bool has_text =
+      std::holds_alternative<std::string>(input) && prompt.tokens.size() == whole_count;
+  if (call.call.echo && !has_text) {
     prompt.text = entry.model.tokenizer->decode(prompt.tokens);
   }
   return prompt;

@@ -18,7 +18,7 @@ namespace inferno::serve {
 
 struct Prompt {
   std::vector<TokenId> tokens;  // not empty
-  std::string text;             // as given, or decoded where an echo needs it
+  std::string text;             // as given, or decoded where an echo needs it: what the model saw
   int max_tokens = 1;           // tokens + max_tokens <= max_model_len
 };
 

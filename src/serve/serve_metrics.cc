@@ -1,11 +1,10 @@
 #include "serve/serve_metrics.h"
 
 #include <algorithm>
+#include <cmath>
 
 namespace inferno::serve {
 namespace {
-
-using Seconds = std::chrono::duration<double>;
 
 // vLLM's bounds, so that its dashboards and alerts fit.
 constexpr std::array kFirstTokenBounds = {.001, .005, .01, .02,  .04,  .06,  .08, .1,
@@ -54,10 +53,54 @@ std::array<Counter*, 4> success_counters(const Maker& make) {
   return out;
 }
 
+// One class's series. Its histograms have the bounds of the metrics they split.
+ClassMetrics class_metrics(const Maker& make, request::ServiceClass service_class,
+                           SloTarget target) {
+  Maker own = make;
+  own.labels.emplace_back("service_class", name_of(service_class));
+  const MetricName met = {
+      "inferno:slo_met_total", "Requests that met a target of their class.", {}};
+  const MetricName missed = {
+      "inferno:slo_missed_total", "Requests that missed a target of their class.", {}};
+  return {
+      .target = target,
+      .ttft = &make.registry.histogram(
+          {"inferno:request_ttft_seconds", "Arrival to first token, by service class.", own.labels},
+          kFirstTokenBounds),
+      .tpot = &own.gaps("inferno:request_tpot_seconds",
+                        "Decode time per token after the first, by service class."),
+      .ttft_met = &own.counter_by(met, "target", "ttft"),
+      .ttft_missed = &own.counter_by(missed, "target", "ttft"),
+      .tpot_met = &own.counter_by(met, "target", "tpot"),
+      .tpot_missed = &own.counter_by(missed, "target", "tpot"),
+  };
+}
+
+std::array<ClassMetrics, request::kServiceClassCount> all_class_metrics(const Maker& make,
+                                                                        const SloTargets& targets) {
+  using request::ServiceClass;
+  std::array<ClassMetrics, request::kServiceClassCount> out;
+  for (const ServiceClass each :
+       {ServiceClass::kInteractive, ServiceClass::kStandard, ServiceClass::kBatch}) {
+    const auto index = static_cast<size_t>(each);
+    out[index] = class_metrics(make, each, targets[index]);
+  }
+  return out;
+}
+
+bool is_target(double seconds) {
+  return seconds > 0.0 && std::isfinite(seconds);
+}
+
+// Counts a time against its target, if there is one.
+void count_target(double seconds, double target_s, Counter* met, Counter* missed) {
+  if (is_target(target_s)) (seconds <= target_s ? met : missed)->add();
+}
+
 }  // namespace
 
 ServeMetrics make_serve_metrics(MetricRegistry& registry, const std::string& model_name,
-                                int max_model_len) {
+                                int max_model_len, const SloTargets& targets) {
   const Maker make{
       registry, {{"model_name", model_name}, {"engine", "0"}}, one_two_five_bounds(max_model_len)};
   const MetricName by_source = {
@@ -97,17 +140,34 @@ ServeMetrics make_serve_metrics(MetricRegistry& registry, const std::string& mod
       .prefill_time =
           make.seconds("vllm:request_prefill_time_seconds", "First scheduling to first token."),
       .decode_time = make.seconds("vllm:request_decode_time_seconds", "First to last token."),
+      .classes = all_class_metrics(make, targets),
   };
 }
 
-void RequestMeter::observe(const request::TokenEvent& event,
-                           std::chrono::steady_clock::time_point now) {
+void ChoiceMeter::observe_end(int generated_tokens) {
+  std::lock_guard lock(mutex_);
+  most_tokens_ = std::max(most_tokens_, generated_tokens);
+  if (--running_count_ > 0) return;
+  metrics_->request_max_generation_tokens.observe(most_tokens_);
+  metrics_->request_params_n.observe(choice_count_);
+}
+
+const ClassMetrics& RequestMeter::of_class() const {
+  const auto index = shape_.service_class.value_or(request::ServiceClass::kStandard);
+  return metrics_->classes[static_cast<size_t>(index)];
+}
+
+void RequestMeter::observe(const request::TokenEvent& event, TimePoint now) {
   if (!event.tokens.empty()) {
     if (generated_tokens_ == 0) {
-      metrics_->time_to_first_token.observe(Seconds(now - shape_.arrival).count());
+      const double ttft_s = seconds_between(shape_.arrival, now);
+      const ClassMetrics& own = of_class();
+      metrics_->time_to_first_token.observe(ttft_s);
+      own.ttft->observe(ttft_s);
+      count_target(ttft_s, own.target.ttft_s, own.ttft_met, own.ttft_missed);
       metrics_->prompt_tokens.add(shape_.prompt_tokens);
     } else {
-      metrics_->inter_token_latency.observe(Seconds(now - last_token_).count());
+      metrics_->inter_token_latency.observe(seconds_between(last_token_, now));
     }
     generated_tokens_ += static_cast<int>(event.tokens.size());
     metrics_->generation_tokens.add(static_cast<double>(event.tokens.size()));
@@ -116,8 +176,7 @@ void RequestMeter::observe(const request::TokenEvent& event,
   if (event.finish) observe_end(event, now);
 }
 
-void RequestMeter::observe_end(const request::TokenEvent& event,
-                               std::chrono::steady_clock::time_point now) {
+void RequestMeter::observe_end(const request::TokenEvent& event, TimePoint now) {
   metrics_->request_success[static_cast<size_t>(*event.finish)]->add();
   const request::RequestStats& stats = event.stats;
   const int cached = std::clamp(stats.cached_tokens, 0, shape_.prompt_tokens);
@@ -132,15 +191,22 @@ void RequestMeter::observe_end(const request::TokenEvent& event,
     metrics_->decode_time.observe(stats.decode_s);
     metrics_->inference_time.observe(stats.prefill_s + stats.decode_s);
     if (generated_tokens_ > 1) {
-      metrics_->time_per_output_token.observe(stats.decode_s / (generated_tokens_ - 1));
+      const double tpot_s = stats.decode_s / (generated_tokens_ - 1);
+      const ClassMetrics& own = of_class();
+      metrics_->time_per_output_token.observe(tpot_s);
+      own.tpot->observe(tpot_s);
+      count_target(tpot_s, own.target.tpot_s, own.tpot_met, own.tpot_missed);
     }
+  } else if (event.error && event.error->fault == Fault::kDeadline) {
+    // It waited for its first token until it was of no more use.
+    const ClassMetrics& own = of_class();
+    if (is_target(own.target.ttft_s)) own.ttft_missed->add();
   }
-  metrics_->e2e_latency.observe(Seconds(now - shape_.arrival).count());
+  metrics_->e2e_latency.observe(seconds_between(shape_.arrival, now));
   metrics_->request_prompt_tokens.observe(shape_.prompt_tokens);
   metrics_->request_generation_tokens.observe(generated_tokens_);
-  metrics_->request_max_generation_tokens.observe(generated_tokens_);
   metrics_->request_params_max_tokens.observe(shape_.max_tokens);
-  metrics_->request_params_n.observe(shape_.choice_count);
+  if (shape_.choices != nullptr) shape_.choices->observe_end(generated_tokens_);
 }
 
 }  // namespace inferno::serve

@@ -1,16 +1,19 @@
 // A model that the API serves: its names, what turns text into tokens, and what generates.
 //
-// Nothing here is owned: whoever starts the server keeps the parts alive until the server has
-// stopped.
+// The parts live as long as `owner`; without one, whoever starts the server keeps them alive until
+// it has stopped.
 // Threads: read by all I/O threads; its parts are safe for concurrent const use.
 #pragma once
 
 #include <chrono>
+#include <cstddef>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "request/generator.h"
+#include "serve/serve_metrics.h"
 
 namespace inferno::token {
 class ChatTemplate;
@@ -30,7 +33,10 @@ struct ServedModel {
   // max_tokens of the model's generation configuration; none: OpenAI's defaults (16, or what is
   // left for chat).
   std::optional<int> default_max_tokens;
+  SloTargets targets{};  // of each service class, for the metrics of what was met
   std::chrono::system_clock::time_point created{};
+  size_t memory_bytes = 0;      // what the parts take, for --model-memory
+  std::shared_ptr<void> owner;  // let go last, on a thread that may wait for the engine to end
 };
 
 }  // namespace inferno::serve

@@ -3,12 +3,14 @@
 #include <algorithm>
 #include <atomic>
 #include <boost/json.hpp>
-#include <charconv>
 #include <chrono>
 #include <random>
 #include <utility>
 
+#include "serve/account.h"
+#include "serve/call_headers.h"
 #include "serve/errors.h"
+#include "serve/off_strand.h"
 
 namespace inferno::serve {
 
@@ -41,40 +43,31 @@ bool is_usable_id(std::string_view id) {
 
 }  // namespace
 
-const ModelEntry* Service::find(std::string_view name) const {
-  for (const auto& entry : models) {
-    if (std::ranges::find(entry->model.names, name) != entry->model.names.end()) return entry.get();
-  }
-  return nullptr;
-}
-
-Result<const ModelEntry*> Service::model_of(const json::object& body) const {
+Result<std::string> Service::model_name(const json::object& body) {
   FieldReader fields(body);
-  const auto name = fields.text("model");
+  auto name = fields.text("model");
   if (fields.error()) return std::unexpected(*fields.error());
-  if (!name || name->empty()) return models.front().get();
-  if (const ModelEntry* entry = find(*name)) return entry;
-  return std::unexpected(
-      Error{Fault::kNotFound,
-            fmt::format("The model {} does not exist.", shown(json::value(*name))), "model"});
+  return std::move(name).value_or("");
 }
 
-bool Service::healthy() const {
-  return std::ranges::all_of(models,
-                             [](const auto& entry) { return entry->model.generator->healthy(); });
+Result<EntryPtr> Service::model_of(const json::object& body) const {
+  const auto name = model_name(body);
+  if (!name) return std::unexpected(name.error());
+  auto entry = models->find(*name);
+  if (!entry && entry.error().fault == Fault::kNotFound) {
+    entry.error().message =
+        name->empty() ? "No model is loaded."
+                      : fmt::format("The model {} does not exist.", shown(json::value(*name)));
+  }
+  return entry;
 }
 
-Result<AnswerContext> make_context(const ModelEntry& entry, const net::HttpRequest& request,
+Result<AnswerContext> make_context(EntryPtr entry, const net::HttpRequest& request,
                                    std::shared_ptr<net::Responder> responder, Call call,
                                    std::string_view id_prefix) {
   AnswerContext context;
-  if (const auto priority = request.header("X-Vllm-Priority")) {
-    const auto parsed =
-        std::from_chars(priority->data(), priority->data() + priority->size(), call.priority);
-    if (parsed.ec != std::errc() || parsed.ptr != priority->data() + priority->size()) {
-      return fail_field("priority", "X-Vllm-Priority is {}, must be a 32-bit integer",
-                        shown(json::value("of another form")));
-    }
+  if (auto taken = read_call_headers(request, call); !taken) {
+    return std::unexpected(taken.error());
   }
   const auto header_id = request.header("X-Request-Id");
   std::string suffix = call.request_id;
@@ -84,14 +77,34 @@ Result<AnswerContext> make_context(const ModelEntry& entry, const net::HttpReque
   context.created = std::chrono::duration_cast<std::chrono::seconds>(
                         std::chrono::system_clock::now().time_since_epoch())
                         .count();
-  context.entry = &entry;
+  context.arrival = request.arrival;
+  context.client = account_of(request, call.user);
+  context.entry = std::move(entry);
   context.responder = std::move(responder);
   context.call = std::move(call);
   return context;
 }
 
-void start_answer(const AnswerContext& context, const net::HttpRequest& request,
-                  std::unique_ptr<Answer> answer) {
+void run_prepared(const Service& service, net::HttpRequest request,
+                  std::shared_ptr<net::Responder> responder, Prepare prepare) {
+  const size_t body_bytes = request.body.size();
+  auto shared = std::make_shared<const net::HttpRequest>(std::move(request));
+  run_off_strand(*service.text_work, body_bytes, responder,
+                 [&service, shared, responder, prepare]() -> std::function<void()> {
+                   auto answer = prepare(service, *shared, responder);
+                   if (!answer) {
+                     return [responder, error = answer.error()] { send_error(*responder, error); };
+                   }
+                   // Shared, as a std::function must be copyable.
+                   auto held = std::make_shared<std::unique_ptr<Answer>>(std::move(*answer));
+                   return [held] { start_answer(std::move(*held)); };
+                 });
+}
+
+void start_answer(std::unique_ptr<Answer> answer) {
+  const AnswerContext& context = answer->context();
+  const std::shared_ptr<net::Responder> responder = context.responder;
+  EntryPtr entry = context.entry;
   GenerationPlan plan;
   for (const Prompt& prompt : context.prompts) {
     plan.prompts.push_back(prompt.tokens);
@@ -100,16 +113,23 @@ void start_answer(const AnswerContext& context, const net::HttpRequest& request,
   plan.sampling = context.call.sampling;
   plan.choice_count = context.call.choice_count;
   plan.priority = context.call.priority;
+  plan.service_class = context.call.service_class;
+  plan.client = context.client;
+  if (context.call.timeout_s) {
+    plan.deadline = after_seconds(context.arrival, *context.call.timeout_s);
+  }
   plan.cache_salt = context.call.cache_salt;
   plan.external_id = context.id;
-  plan.arrival = request.arrival;
-  auto started = Generation::start(*context.entry->model.generator, context.entry->metrics,
-                                   context.responder, std::move(plan), std::move(answer));
-  if (!started) {
-    send_error(*context.responder, started.error());
-  } else if (context.call.stream) {
-    Answer::begin_stream(*context.responder);
+  plan.arrival = context.arrival;
+  const std::optional<TimePoint> deadline = plan.deadline;
+  auto started = Generation::start(std::move(entry), responder, std::move(plan), std::move(answer));
+  if (started) return;
+  Error error = started.error();
+  // Refused before it was queued, with time left: it is the load that is in the way.
+  if (error.fault == Fault::kDeadline && deadline && std::chrono::steady_clock::now() < *deadline) {
+    error.fault = Fault::kOverloaded;
   }
+  send_error(*responder, error);
 }
 
 }  // namespace inferno::serve

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "serve/errors.h"
+#include "serve/off_strand.h"
 #include "token/tokenizer.h"
 
 namespace inferno::serve {
@@ -83,18 +84,30 @@ Result<json::object> detokenized(const Service& service, const net::HttpRequest&
   return out;
 }
 
-}  // namespace
-
-void handle_tokenize(const Service& service, const net::HttpRequest& request,
-                     net::Responder& responder) {
-  auto out = tokenized(service, request);
-  out ? send_json(responder, *out) : send_error(responder, out.error());
+// Answers with what `make` makes of the request's body, or its error.
+void answer_with(const Service& service, net::HttpRequest request,
+                 std::shared_ptr<net::Responder> responder,
+                 Result<json::object> (*make)(const Service&, const net::HttpRequest&)) {
+  const size_t body_bytes = request.body.size();
+  auto shared = std::make_shared<const net::HttpRequest>(std::move(request));
+  run_off_strand(*service.text_work, body_bytes, responder,
+                 [&service, shared, responder, make]() -> std::function<void()> {
+                   const auto out = make(service, *shared);
+                   out ? send_json(*responder, *out) : send_error(*responder, out.error());
+                   return [] {};
+                 });
 }
 
-void handle_detokenize(const Service& service, const net::HttpRequest& request,
-                       net::Responder& responder) {
-  auto out = detokenized(service, request);
-  out ? send_json(responder, *out) : send_error(responder, out.error());
+}  // namespace
+
+void handle_tokenize(const Service& service, net::HttpRequest request,
+                     std::shared_ptr<net::Responder> responder) {
+  answer_with(service, std::move(request), std::move(responder), tokenized);
+}
+
+void handle_detokenize(const Service& service, net::HttpRequest request,
+                       std::shared_ptr<net::Responder> responder) {
+  answer_with(service, std::move(request), std::move(responder), detokenized);
 }
 
 }  // namespace inferno::serve

@@ -3,7 +3,7 @@
 
 PACKAGES_BUILD=(g++ cmake ninja-build ccache pkg-config
   libboost1.81-dev libboost-json1.81-dev libboost-system1.81-dev
-  libcli11-dev libspdlog-dev libfmt-dev libpcre2-dev libxxhash-dev libedit-dev
+  libcli11-dev libspdlog-dev libfmt-dev libpcre2-dev libxxhash-dev libedit-dev libnuma-dev
   libgtest-dev libgmock-dev librapidcheck-dev
   python3 python3-pip)
 PACKAGES_TEST=(python3-venv chromium fonts-dejavu-core ca-certificates git)

@@ -21,6 +21,7 @@ import { ChatView, growField } from "./view.js";
 const kSaveEveryMs = 1000; // how much of a streaming answer a crash of the browser may cost
 const kRetryMs = 5000; // how often a server that went away is looked for
 const kThemes = ["system", "light", "dark"];
+const kStates = { 401: "key needed", 503: "not ready" }; // what a refusal says of the server
 
 const byId = (id) => document.getElementById(id);
 const composer = byId("composer");
@@ -251,7 +252,7 @@ async function connect() {
     byId("banner").hidden = true;
   } catch (trouble) {
     state.className = "state away";
-    state.textContent = trouble.status === 401 ? "key needed" : "unreachable";
+    state.textContent = kStates[trouble.status] ?? "unreachable";
     byId("banner-text").textContent = trouble.message;
     byId("banner-key").hidden = trouble.status !== 401;
     byId("banner").hidden = false;

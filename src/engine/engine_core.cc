@@ -1,0 +1,323 @@
+#include "engine/engine_core.h"
+
+#include <algorithm>
+#include <string>
+
+#include "base/check.h"
+#include "engine/active_request.h"
+
+namespace inferno::engine {
+namespace {
+
+size_t as_size(int value) {
+  return static_cast<size_t>(value);
+}
+
+ActiveRequest& active_of(schedule::Sequence& sequence) {
+  return static_cast<ActiveRequest&>(sequence);
+}
+
+// Short enough to need no memory itself.
+Error out_of_memory() {
+  return Error{Fault::kOverloaded, "out of memory", {}};
+}
+
+}  // namespace
+
+EngineCore::EngineCore(const Parts& parts, const CoreConfig& config)
+    : parts_(parts),
+      config_(config),
+      pages_(config.kv_page_count, config.eviction),
+      scheduler_(config.scheduler, pages_),
+      logits_(as_size(parts.model.max_logit_rows()) * as_size(parts.model.vocab_size())) {
+  CHECK(config.max_model_len >= 2 && kv::pages_for(config.max_model_len) <= config.kv_page_count,
+        "{} tokens in {} pages", config.max_model_len, config.kv_page_count);
+  for (int worker = 0; worker < parts.pool.size(); ++worker) {
+    samplers_.emplace_back(parts.table, parts.model.vocab_size());
+  }
+  pieces_.reserve(as_size(config.scheduler.max_num_seqs));
+  wanted_.reserve(as_size(config.scheduler.max_num_batched_tokens));
+  row_indices_.reserve(as_size(parts.model.max_logit_rows()));
+  publish_gauges();
+}
+
+EngineCore::~EngineCore() {
+  cancel_all();
+}
+
+void EngineCore::start(request::Request request, std::shared_ptr<request::EventSink> sink) {
+  const RequestId id = request.id;
+  try {
+    add_request(std::move(request), sink);
+  } catch (const std::bad_alloc&) {
+    active_.erase(id);
+    request::TokenEvent event;
+    event.id = id;
+    event.finish = request::FinishReason::kAbort;
+    event.error = out_of_memory();
+    sink->on_event(std::move(event));
+  }
+}
+
+// Everything that may fail comes before the scheduler knows of the request.
+void EngineCore::add_request(request::Request request,
+                             const std::shared_ptr<request::EventSink>& sink) {
+  const TimePoint now = parts_.clock.now();
+  if (!request.sampling.seed) request.sampling.seed = seeds_();
+  if (request.arrival == TimePoint()) request.arrival = now;
+  const RequestId id = request.id;
+  const auto prompt_tokens = static_cast<int64_t>(request.prompt.size());
+  const auto max_tokens = static_cast<int>(std::min<int64_t>(
+      config_.max_model_len, prompt_tokens + int64_t{request.sampling.max_tokens}));
+  auto added =
+      std::make_unique<ActiveRequest>(std::move(request), sink, parts_.tokenizer, max_tokens);
+  ActiveRequest& active = *added;
+  active.sampling.emplace(active.request.sampling, active.tokens,
+                          parts_.tokenizer.vocabulary().end_of_generation);
+  if (active.request.sampling.prompt_logprobs) {
+    active.reads_prefix_cache = false;
+    active.prompt_outputs.reserve(as_size(active.prompt_count));
+    request::TokenOutput first;  // nothing comes before it, so it has no probability
+    first.token = active.tokens.front();
+    active.prompt_outputs.push_back(std::move(first));
+  }
+  active_.emplace(id, std::move(added));
+  scheduler_.add(active, now);
+}
+
+void EngineCore::cancel(RequestId id) {
+  const auto found = active_.find(id);
+  if (found == active_.end()) return;
+  request::TokenEvent event;
+  event.id = id;
+  event.finish = request::FinishReason::kAbort;
+  event.error = Error{Fault::kCancelled, "the request was cancelled", {}};
+  finish_request(*found->second, std::move(event));
+}
+
+void EngineCore::cancel_all() {
+  while (!active_.empty())
+    cancel(active_.begin()->first);
+}
+
+// The order matters: what sampling needs of a step is read before complete_step() ends it, and
+// emitting may finish sequences, which the step must no longer hold then.
+void EngineCore::step() {
+  end_expired();
+  if (idle()) return;
+  StepTimes times;
+  times.begin = parts_.clock.now();
+  chunks_ = scheduler_.schedule(times.begin);
+  CHECK(!chunks_.empty(), "{} sequences wait and none can run; {} pages are free",
+        scheduler_.waiting_count(), pages_.available_count());
+  copy_pages();
+  times.scheduled = parts_.clock.now();
+  forward_chunks(times.scheduled);
+  times.computed = parts_.clock.now();
+  collect_logit_rows();
+  compute_logits_and_sample();
+  times.sampled = parts_.clock.now();
+  scheduler_.complete_step(times.sampled);
+  emit_chunks();
+  times.emitted = parts_.clock.now();
+  parts_.metrics.record_step(times);
+}
+
+void EngineCore::end_expired() {
+  const TimePoint now = parts_.clock.now();
+  while (schedule::Sequence* late = scheduler_.next_expired(now)) {
+    ActiveRequest& active = active_of(*late);
+    request::TokenEvent event;
+    event.id = active.id;
+    event.finish = request::FinishReason::kAbort;
+    event.error =
+        Error{Fault::kDeadline,
+              fmt::format("the request's time of {:.3f} s ran out after {} generated tokens",
+                          seconds_between(active.request.arrival, *active.request.deadline),
+                          active.generated_count()),
+              "timeout_s"};
+    finish_request(active, std::move(event));
+  }
+}
+
+// Gives the sequences that a fork has just admitted their own copy of the page they will write to.
+void EngineCore::copy_pages() {
+  for (const kv::PageCopy& copy : scheduler_.page_copies())
+    parts_.model.copy_page(copy.from, copy.to);
+}
+
+void EngineCore::forward_chunks(TimePoint now) {
+  pieces_.clear();
+  int tokens = 0;
+  for (const schedule::ScheduledChunk& chunk : chunks_) {
+    const std::span<const TokenId> known = chunk.sequence->tokens;
+    pieces_.push_back({.tokens = known.subspan(as_size(chunk.first), as_size(chunk.count)),
+                       .first_position = chunk.first,
+                       .pages = chunk.sequence->table.pages()});
+    tokens += chunk.count;
+    ActiveRequest& active = active_of(*chunk.sequence);
+    if (!active.first_scheduled) active.first_scheduled = now;
+  }
+  parts_.model.forward(pieces_);
+  parts_.metrics.record_batch(tokens);
+}
+
+void EngineCore::collect_logit_rows() {
+  wanted_.clear();
+  int row = 0;
+  for (size_t i = 0; i < chunks_.size(); ++i) {
+    const schedule::ScheduledChunk& chunk = chunks_[i];
+    const ActiveRequest& active = active_of(*chunk.sequence);
+    auto next_prompt_index = static_cast<int>(active.prompt_outputs.size());
+    for (int r = 0; r < chunk.count; ++r) {
+      const int index = chunk.first + r + 1;  // the token that this row's logits speak of
+      const bool scores = active.request.sampling.prompt_logprobs && index == next_prompt_index &&
+                          index < chunk.sequence->prompt_count;
+      if (scores) {
+        wanted_.push_back({.row = row + r, .chunk = static_cast<int>(i), .prompt_index = index});
+        ++next_prompt_index;
+      }
+    }
+    row += chunk.count;
+    if (chunk.yields) wanted_.push_back({.row = row - 1, .chunk = static_cast<int>(i)});
+  }
+}
+
+void EngineCore::compute_logits_and_sample() {
+  const auto most = as_size(parts_.model.max_logit_rows());
+  for (size_t begin = 0; begin < wanted_.size(); begin += most) {
+    const auto group = std::span(wanted_).subspan(begin, std::min(most, wanted_.size() - begin));
+    row_indices_.clear();
+    for (const LogitRow& want : group) {
+      row_indices_.push_back(want.row);
+      if (want.prompt_index) {
+        // Made here, in order, so that threads below only fill in.
+        active_of(*chunks_[as_size(want.chunk)].sequence).prompt_outputs.emplace_back();
+      }
+    }
+    parts_.model.logits(row_indices_, logits_.data());
+    parts_.pool.parallel_for(static_cast<int>(group.size()), 1, [&](Range range, int worker) {
+      for (int slot = range.begin; slot < range.end; ++slot) {
+        sample_row(group[as_size(slot)], slot, worker);
+      }
+    });
+  }
+}
+
+void EngineCore::sample_row(const LogitRow& want, int slot, int worker) {
+  const auto vocabulary = as_size(parts_.model.vocab_size());
+  const std::span<float> logits(logits_.data() + as_size(slot) * vocabulary, vocabulary);
+  ActiveRequest& active = active_of(*chunks_[as_size(want.chunk)].sequence);
+  sample::Sampler& sampler = samplers_[as_size(worker)];
+  if (want.prompt_index) {
+    active.prompt_outputs[as_size(*want.prompt_index)] =
+        sampler.score(logits, active.tokens[as_size(*want.prompt_index)],
+                      *active.request.sampling.prompt_logprobs);
+  } else {
+    active.next = sampler.sample(logits, *active.sampling, active.token_count());
+  }
+}
+
+void EngineCore::emit_chunks() {
+  for (const schedule::ScheduledChunk& chunk : chunks_) {
+    if (!chunk.yields) continue;
+    ActiveRequest& active = active_of(*chunk.sequence);
+    const RequestId id = active.id;
+    try {
+      emit(active);
+    } catch (const std::bad_alloc&) {
+      // This answer cannot be told any more; the others can.
+      if (!active_.contains(id)) continue;
+      request::TokenEvent event;
+      event.id = id;
+      event.finish = request::FinishReason::kAbort;
+      event.error = out_of_memory();
+      finish_request(active, std::move(event));
+    }
+  }
+}
+
+void EngineCore::emit(ActiveRequest& active) {
+  request::TokenEvent event;
+  event.id = active.id;
+  if (!active.first_token) {
+    active.first_token = parts_.clock.now();
+    event.prompt_tokens = std::move(active.prompt_outputs);
+    spell_prompt(event.prompt_tokens);
+  }
+  accept_token(active, event);
+  if (event.finish) {
+    finish_request(active, std::move(event));
+  } else {
+    active.sink->on_event(std::move(event));
+  }
+}
+
+// Gives each prompt token the text it adds, so that all of them together are the prompt's text.
+void EngineCore::spell_prompt(std::vector<request::TokenOutput>& outputs) const {
+  token::Detokenizer detokenizer(parts_.tokenizer, {.skip_special = false});
+  for (request::TokenOutput& output : outputs)
+    output.text = detokenizer.push(output.token);
+  if (!outputs.empty()) outputs.back().text += detokenizer.finish();
+}
+
+// Appends the chosen token to the sequence and the text, and says in `event` whether the answer
+// ends with it.
+void EngineCore::accept_token(ActiveRequest& active, request::TokenEvent& event) {
+  const request::SamplingParams& sampling = active.request.sampling;
+  const TokenId token = active.next.token;
+  active.tokens.push_back(token);
+  active.sampling->accept(token);
+  const int generated = active.generated_count();
+  const bool may_stop = generated >= sampling.min_tokens;
+  const bool ends = !sampling.ignore_eos && parts_.tokenizer.is_end_of_generation(token);
+  const bool stops =
+      std::ranges::find(sampling.stop_token_ids, token) != sampling.stop_token_ids.end();
+  if (may_stop && (ends || stops)) {
+    event.finish = request::FinishReason::kStop;
+    if (stops) event.stop_token = token;
+    if (sampling.include_stop_str_in_output) {
+      AnswerText::Step step = active.text.push(token, {.may_stop = false});
+      event.text = std::move(step.text);
+      active.next.text = std::move(step.own);
+    }
+    event.text += active.text.finish();
+  } else {
+    AnswerText::Step step = active.text.push(
+        token, {.may_stop = generated > sampling.min_tokens || sampling.min_tokens == 0});
+    event.text = std::move(step.text);
+    active.next.text = std::move(step.own);
+    if (!step.stop_string.empty()) {
+      event.finish = request::FinishReason::kStop;
+      event.stop_string = std::move(step.stop_string);
+    } else if (generated >= sampling.max_tokens || active.token_count() >= config_.max_model_len) {
+      event.finish = request::FinishReason::kLength;
+      event.text += active.text.finish();
+    }
+  }
+  event.tokens.push_back(std::move(active.next));
+}
+
+void EngineCore::finish_request(ActiveRequest& active, request::TokenEvent event) {
+  const TimePoint now = parts_.clock.now();
+  request::RequestStats& stats = event.stats;
+  stats.prompt_tokens = active.prompt_count;
+  stats.generated_tokens = active.generated_count();
+  stats.cached_tokens = active.cached_count;
+  stats.queue_s = seconds_between(active.request.arrival, active.first_scheduled.value_or(now));
+  if (active.first_token) {
+    stats.prefill_s = seconds_between(*active.first_scheduled, *active.first_token);
+    stats.decode_s = seconds_between(*active.first_token, now);
+  }
+  scheduler_.finish(active, now);
+  const std::shared_ptr<request::EventSink> sink = std::move(active.sink);
+  active_.erase(event.id);
+  publish_gauges();  // so that whoever has seen the last event finds its pages given back
+  sink->on_event(std::move(event));
+}
+
+void EngineCore::publish_gauges() {
+  parts_.metrics.record_state(scheduler_, pages_);
+}
+
+}  // namespace inferno::engine

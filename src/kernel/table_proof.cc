@@ -1,0 +1,274 @@
+#include "kernel/table_proof.h"
+
+#include <cstring>
+#include <memory>
+#include <new>
+#include <random>
+#include <vector>
+
+namespace inferno::kernel {
+namespace {
+
+// Two panels and a tail of outputs, two super-blocks of inputs.
+constexpr int kOutputs = 40;
+constexpr int kInputs = 512;
+// One row, a few, more than any tile holds at once.
+constexpr int kRowCounts[] = {1, 3, 37};
+constexpr int kMostRows = 37;
+constexpr int kHeadWidth = 64;
+constexpr int kPositions = 75;
+
+constexpr TensorType kTypes[] = {
+    TensorType::kF32,  TensorType::kF16,    TensorType::kBF16,   TensorType::kQ4_0,
+    TensorType::kQ4_1, TensorType::kQ5_0,   TensorType::kQ5_1,   TensorType::kQ8_0,
+    TensorType::kQ2_K, TensorType::kQ3_K,   TensorType::kQ4_K,   TensorType::kQ5_K,
+    TensorType::kQ6_K, TensorType::kIQ4_NL, TensorType::kIQ4_XS, TensorType::kMXFP4};
+
+struct Free {
+  void operator()(uint8_t* p) const { ::operator delete[](p, std::align_val_t{64}); }
+};
+using Bytes = std::unique_ptr<uint8_t[], Free>;
+
+Bytes zeroed(size_t size) {
+  Bytes bytes(new (std::align_val_t{64}) uint8_t[size]);
+  std::memset(bytes.get(), 0, size);
+  return bytes;
+}
+
+size_t as_size(int value) {
+  return static_cast<size_t>(value);
+}
+
+bool same_bits(const std::vector<float>& a, const std::vector<float>& b) {
+  return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
+}
+
+class Trial {
+ public:
+  Trial(const KernelTable& candidate, const KernelTable& reference)
+      : candidate_(candidate), reference_(reference) {}
+
+  std::string run() {
+    if (!quantizes_alike()) return "quantize_rows";
+    for (const TensorType type : kTypes) {
+      if (!multiplies_alike(type)) return std::string("matmul ") + name_of(type);
+    }
+    if (!attends_alike(KvType::kF32)) return "attend f32";
+    if (!attends_alike(KvType::kF16)) return "attend f16";
+    return find_row_difference();
+  }
+
+ private:
+  std::vector<float> floats(int count, float spread = 1.0f) {
+    std::normal_distribution<float> normal(0.0f, spread);
+    std::vector<float> out(as_size(count));
+    for (float& value : out)
+      value = normal(random_);
+    return out;
+  }
+
+  // Activations of kMostRows rows, quantized by a table.
+  struct Quantized {
+    std::vector<int8_t> q;
+    std::vector<float> scale;
+    std::vector<int16_t> sum;
+    QuantizedRows rows{};
+  };
+
+  static Quantized quantize(const KernelTable& table, const std::vector<float>& x, int block) {
+    Quantized out;
+    out.q.resize(x.size());
+    out.scale.resize(x.size() / as_size(block));
+    out.sum.resize(x.size() / 16);
+    out.rows = {.q = out.q.data(),
+                .scale = out.scale.data(),
+                .sum = out.sum.data(),
+                .rows = kMostRows,
+                .k = kInputs,
+                .block = block};
+    table.quantize_rows(x.data(), kInputs, 0, kMostRows, out.rows);
+    return out;
+  }
+
+  bool quantizes_alike() {
+    const std::vector<float> x = floats(kMostRows * kInputs);
+    for (const int block : {32, 256}) {
+      const Quantized a = quantize(candidate_, x, block);
+      const Quantized b = quantize(reference_, x, block);
+      if (a.q != b.q || a.sum != b.sum || !same_bits(a.scale, b.scale)) return false;
+    }
+    return true;
+  }
+
+  // Bytes of a matrix: random codes; exponents of scales, and floats, near 1.
+  std::vector<uint8_t> random_matrix(TensorType type) {
+    const BlockShape block = block_shape(type);
+    const size_t count = as_size(kOutputs) * as_size(kInputs) / block.elements;
+    std::vector<uint8_t> bytes(count * block.bytes);
+    for (uint8_t& byte : bytes)
+      byte = static_cast<uint8_t>(random_());
+    if (type == TensorType::kF32) {
+      const std::vector<float> values = floats(kOutputs * kInputs);
+      std::memcpy(bytes.data(), values.data(), bytes.size());
+      return bytes;
+    }
+    for (size_t i = 0; i < count; ++i) {
+      // Any 16 bits of a block may be a float16: with these exponents none is an infinity or NaN.
+      uint8_t* at = bytes.data() + i * block.bytes;
+      if (type == TensorType::kBF16) {
+        at[1] = static_cast<uint8_t>(0x3E | (at[1] & 0x80));
+      } else if (type == TensorType::kMXFP4) {
+        at[0] = static_cast<uint8_t>(120 + at[0] % 8);
+      } else {
+        for (size_t byte = 1; byte < block.bytes; byte += 2)
+          at[byte] &= 0xBF;
+      }
+    }
+    return bytes;
+  }
+
+  std::vector<float> multiply(const KernelTable& table, const PackedMatrix& matrix,
+                              const MatmulInput& x) {
+    std::vector<float> y = residual_;
+    table.matmul(matrix, x,
+                 {.y = y.data(),
+                  .stride = kOutputs,
+                  .panel_begin = 0,
+                  .panel_end = (kOutputs + 15) / 16,
+                  .accumulate = x.rows == kMostRows},
+                 scratch_.get());
+    return y;
+  }
+
+  bool multiplies_alike(TensorType type) {
+    PackedMatrix matrix{};
+    if (!packed_shape(type, kOutputs, kInputs, &matrix)) return false;
+    const std::vector<uint8_t> tensor = random_matrix(type);
+    const Bytes packed = zeroed(packed_bytes(matrix));
+    pack_panels(type, tensor.data(), matrix, packed.get(), {0, (kOutputs + 15) / 16});
+    matrix.data = packed.get();
+    const std::vector<float> x = floats(kMostRows * kInputs);
+    const int block = activation_kind(matrix.format) == ActivationKind::kBlock256 ? 256 : 32;
+    Quantized quantized = quantize(reference_, x, block);
+    residual_ = floats(kMostRows * kOutputs);
+    for (const int rows : kRowCounts) {
+      quantized.rows.rows = rows;
+      const MatmulInput input{.floats = x.data(), .quantized = &quantized.rows, .rows = rows};
+      if (!same_bits(multiply(candidate_, matrix, input), multiply(reference_, matrix, input)))
+        return false;
+    }
+    return true;
+  }
+
+  std::vector<float> attend(const KernelTable& table, const std::vector<float>& kv, KvType type) {
+    const size_t element = type == KvType::kF32 ? 4 : 2;
+    const size_t page_bytes = 2 * as_size(kPagePositions) * as_size(kHeadWidth) * element;
+    const std::vector<uint32_t> pages = {3, 0, 4, 1, 2};
+    const Bytes store = zeroed(page_bytes * pages.size());
+    const float* values = kv.data() + kPositions * kHeadWidth;
+    table.store_kv({kv.data(), values, kHeadWidth, kPositions, 0, kHeadWidth, type, store.get(),
+                    page_bytes, pages.data()});
+    constexpr int kGroup = 2;
+    constexpr int kRows = 11;
+    const float* q = values + kPositions * kHeadWidth;
+    std::vector<float> out(as_size(kRows * kGroup * kHeadWidth));
+    AttentionInput in{};
+    in.q = q;
+    in.q_row_stride = in.out_row_stride = kGroup * kHeadWidth;
+    in.out = out.data();
+    in.rows = kRows;
+    in.first_position = kPositions - kRows;
+    in.group = kGroup;
+    in.head_width = kHeadWidth;
+    in.scale = 0.125f;
+    in.softcap = type == KvType::kF32 ? 30.0f : 0.0f;
+    in.window = type == KvType::kF32 ? 40 : 0;
+    in.kv_type = type;
+    in.kv_base = store.get();
+    in.page_stride = page_bytes;
+    in.page_table = pages.data();
+    table.attend(in, scratch_.get());
+    return out;
+  }
+
+  bool attends_alike(KvType type) {
+    const std::vector<float> kv = floats(2 * kPositions * kHeadWidth + 22 * kHeadWidth);
+    return same_bits(attend(candidate_, kv, type), attend(reference_, kv, type));
+  }
+
+  // Applies an operation of both tables to the same values.
+  template <typename Operation>
+  bool alike(int count, const Operation& operation) {
+    std::vector<float> a = floats(count, 4.0f);
+    std::vector<float> b = a;
+    operation(candidate_, a);
+    operation(reference_, b);
+    return same_bits(a, b);
+  }
+
+  std::string find_row_difference() {
+    constexpr int kWidth = 200;  // not a multiple of any register
+    const std::vector<float> other = floats(kWidth);
+    const auto width = static_cast<int>(other.size());
+    using Values = std::vector<float>;
+    if (!alike(kWidth, [&](const KernelTable& t, Values& y) {
+          t.rms_norm(y.data(), other.data(), 1e-5f, width, y.data());
+        }))
+      return "rms_norm";
+    if (!alike(kWidth, [&](const KernelTable& t, Values& y) {
+          t.rope_neox(y.data(), other.data(), other.data() + 64, 128);
+          t.rope_interleaved(y.data(), other.data(), other.data() + 64, 128);
+        }))
+      return "rope";
+    if (!alike(kWidth, [&](const KernelTable& t, Values& y) {
+          t.silu_multiply(y.data(), other.data(), width);
+        }))
+      return "silu_multiply";
+    if (!alike(kWidth, [&](const KernelTable& t, Values& y) {
+          t.gelu_tanh_multiply(y.data(), other.data(), width);
+        }))
+      return "gelu_tanh_multiply";
+    if (!alike(kWidth, [&](const KernelTable& t, Values& y) {
+          t.add(y.data(), other.data(), width);
+          t.multiply_scalar(y.data(), 0.7f, width);
+          t.softcap(y.data(), 3.0f, width);
+        }))
+      return "add, multiply_scalar or softcap";
+    if (!alike(kWidth, [&](const KernelTable& t, Values& y) {
+          int index = 0;
+          float value = 0.0f;
+          t.argmax(y.data(), width, &index, &value);
+          y = {static_cast<float>(index), value, t.sum_exp(y.data(), width, value)};
+        }))
+      return "argmax or sum_exp";
+    return {};
+  }
+
+  const KernelTable& candidate_;
+  const KernelTable& reference_;
+  std::mt19937 random_{7};
+  Bytes scratch_ = zeroed(kMatmulScratchBytes > kAttentionScratchBytes ? kMatmulScratchBytes
+                                                                       : kAttentionScratchBytes);
+  std::vector<float> residual_;
+};
+
+}  // namespace
+
+std::string find_difference(const KernelTable& candidate, const KernelTable& reference) {
+  return Trial(candidate, reference).run();
+}
+
+const KernelTable& best_proven_table(std::string& warning) {
+  const KernelTable& plain = *table(Isa::kPlain);
+  for (const Isa isa : {Isa::kAvx512, Isa::kAvx2}) {
+    const KernelTable* candidate = table(isa);
+    if (candidate == nullptr) continue;
+    const std::string difference = find_difference(*candidate, plain);
+    if (difference.empty()) return *candidate;
+    warning += std::string("the ") + name_of(isa) + " kernels are not used: " + difference +
+               " gives other bits than the plain ones on this machine\n";
+  }
+  return plain;
+}
+
+}  // namespace inferno::kernel

@@ -1,0 +1,62 @@
+#include "kernel/table_proof.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "kernel/matmul_test_data.h"
+
+namespace inferno::kernel {
+namespace {
+
+TEST(TableProof, FindsNoDifferenceInAnyTableOfThisCpu) {
+  for (const KernelTable* fast : fast_tables()) {
+    EXPECT_EQ(find_difference(*fast, *table(Isa::kPlain)), "") << name_of(fast->isa);
+  }
+}
+
+// Tables with one operation that is off by the least there is.
+void matmul_off_by_a_bit(const PackedMatrix& w, const MatmulInput& x, const MatmulOutput& out,
+                         uint8_t* scratch) {
+  table(Isa::kPlain)->matmul(w, x, out, scratch);
+  if (w.format == PackedFormat::kQ6K && x.rows > 30) {
+    float& last = out.y[static_cast<size_t>(x.rows - 1) * out.stride + 39];
+    last = std::nextafter(last, 1e9f);
+  }
+}
+
+void attend_off_by_a_bit(const AttentionInput& in, uint8_t* scratch) {
+  table(Isa::kPlain)->attend(in, scratch);
+  if (in.kv_type == KvType::kF16) in.out[5] = std::nextafter(in.out[5], 1e9f);
+}
+
+void quantize_nothing(const float*, size_t, int, int, const QuantizedRows&) {}
+
+float sum_of_nothing(const float*, int, float) {
+  return 0.0f;
+}
+
+TEST(TableProof, NamesTheOperationThatDiffers) {
+  const KernelTable& plain = *table(Isa::kPlain);
+  KernelTable broken = plain;
+  broken.matmul = matmul_off_by_a_bit;
+  EXPECT_EQ(find_difference(broken, plain), "matmul Q6_K");
+  broken = plain;
+  broken.attend = attend_off_by_a_bit;
+  EXPECT_EQ(find_difference(broken, plain), "attend f16");
+  broken = plain;
+  broken.quantize_rows = quantize_nothing;
+  EXPECT_EQ(find_difference(broken, plain), "quantize_rows");
+  broken = plain;
+  broken.sum_exp = sum_of_nothing;
+  EXPECT_EQ(find_difference(broken, plain), "argmax or sum_exp");
+}
+
+TEST(TableProof, ChoosesTheBestTableAndSaysNothingWhenItIsRight) {
+  std::string warning;
+  EXPECT_EQ(&best_proven_table(warning), &best_table());
+  EXPECT_EQ(warning, "");
+}
+
+}  // namespace
+}  // namespace inferno::kernel

@@ -1,0 +1,58 @@
+// How many prompt tokens a step may take on top of its decode rows.
+//
+// A prompt computed in one piece would stop every running stream for as long as that takes. The
+// limit is the time a step may last:
+//
+//   no row decodes        as long as it likes: the token budget is the only limit
+//   rows with a class     the strictest time per token of their classes, with a margin
+//   rows without one      the same with the standard class's, and max_itl_stretch times what the
+//                         step takes without prefill, unless as many requests wait as rows decode:
+//                         then smooth streams would cost those who wait more than they are worth
+//
+// The strictest of these holds. Whatever it is, kLeastTokens a step go through; only one step in
+// StepTimeModel::kProbeSteps takes none, to measure what a step takes without. While the step-time
+// model has not learned enough nothing else is limited.
+//
+// Threads: belongs to the engine thread; one for every step. Cost: O(rows) to construct.
+#pragma once
+
+#include <span>
+
+#include "schedule/scheduler_config.h"
+#include "schedule/step_plan.h"
+#include "schedule/step_time_model.h"
+
+namespace inferno::schedule {
+
+class ChunkSizer {
+ public:
+  // Prompt tokens that a step may take at least: one page, so that a prompt of n tokens is computed
+  // after about n / 16 steps at the latest, once it is its turn.
+  static constexpr int kLeastTokens = kv::kPageTokens;
+  // The part of a class's time per token that steps are planned to take: predictions are off by a
+  // few per cent, and the mean of all steps has to stay below the target.
+  static constexpr double kTargetShare = 0.9;
+
+  // `plan` holds the decode rows and nothing else; `waiting_count` requests wait to be admitted.
+  ChunkSizer(const StepPlan& plan, const StepTimeModel& model, int waiting_count,
+             const SchedulerConfig& config);
+
+  // The most tokens of a prompt, from position `first` on, that may still be added to the step.
+  // Unlimited: INT_MAX.
+  int limit(int first) const;
+
+  // Records that `count` tokens from `first` on were added.
+  void spend(int first, int count);
+
+  // Whether anything but the budget limits prefill.
+  bool is_limited() const { return is_limited_; }
+
+ private:
+  const StepTimeModel& model_;
+  bool is_limited_ = false;
+  double left_s_ = 0.0;
+  int least_tokens_ = kLeastTokens;
+  int spent_tokens_ = 0;
+};
+
+}  // namespace inferno::schedule

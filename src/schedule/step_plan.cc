@@ -1,0 +1,68 @@
+#include "schedule/step_plan.h"
+
+#include "base/check.h"
+#include "schedule/step_time_model.h"
+
+namespace inferno::schedule {
+
+StepPlan::StepPlan(const SchedulerConfig& config) : max_tokens_(config.max_num_batched_tokens) {
+  chunks_.reserve(static_cast<size_t>(config.max_num_seqs));
+}
+
+void StepPlan::clear() {
+  chunks_.clear();
+  budget_ = max_tokens_;
+}
+
+void StepPlan::close() {
+  for (const ScheduledChunk& chunk : chunks_)
+    chunk.sequence->chunk_index.reset();
+  budget_ = 0;
+}
+
+void StepPlan::add(Sequence& sequence, int count) {
+  CHECK(count >= 1 && count <= budget_ && count <= unplanned_of(sequence),
+        "{} tokens planned of {} with a budget of {}", count, unplanned_of(sequence), budget_);
+  if (!sequence.chunk_index) {
+    CHECK(chunks_.size() < chunks_.capacity(), "{} chunks are planned", chunks_.size());
+    sequence.chunk_index = static_cast<int>(chunks_.size());
+    chunks_.push_back({.sequence = &sequence, .first = sequence.computed});
+  }
+  ScheduledChunk& chunk = chunks_[static_cast<size_t>(*sequence.chunk_index)];
+  chunk.count += count;
+  chunk.yields = chunk.count == sequence.pending_count();
+  budget_ -= count;
+}
+
+void StepPlan::remove(Sequence& sequence) {
+  if (!sequence.chunk_index) return;
+  const auto index = static_cast<size_t>(*sequence.chunk_index);
+  budget_ += chunks_[index].count;
+  chunks_.erase(chunks_.begin() + static_cast<ptrdiff_t>(index));
+  sequence.chunk_index.reset();
+  for (size_t i = index; i < chunks_.size(); ++i)
+    chunks_[i].sequence->chunk_index = static_cast<int>(i);
+}
+
+int StepPlan::planned_of(const Sequence& sequence) const {
+  return sequence.chunk_index ? chunks_[static_cast<size_t>(*sequence.chunk_index)].count : 0;
+}
+
+int StepPlan::unplanned_of(const Sequence& sequence) const {
+  return sequence.pending_count() - planned_of(sequence);
+}
+
+StepFeatures StepPlan::features() const {
+  StepFeatures features;
+  for (const ScheduledChunk& chunk : chunks_) {
+    if (chunk.count == 1 && chunk.yields) {
+      ++features.decode_rows;
+    } else {
+      features.prefill_tokens += chunk.count;
+    }
+    features.kv_read += positions_read(chunk.first, chunk.count);
+  }
+  return features;
+}
+
+}  // namespace inferno::schedule

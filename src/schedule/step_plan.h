@@ -1,0 +1,57 @@
+// The step being planned: which tokens of which sequences, and what is left of its budget.
+//
+// Threads: belongs to the engine thread. Cost: add O(1), remove O(chunks); no allocation after
+//          construction.
+#pragma once
+
+#include <span>
+#include <vector>
+
+#include "schedule/scheduler_config.h"
+#include "schedule/scheduler_stats.h"
+#include "schedule/sequence.h"
+
+namespace inferno::schedule {
+
+// tokens[first, first + count) of a sequence run in this step; `yields` when they are the last ones
+// known, so that the step's logits choose the next.
+struct ScheduledChunk {
+  Sequence* sequence = nullptr;
+  int first = 0;
+  int count = 0;
+  bool yields = false;
+};
+
+class StepPlan {
+ public:
+  explicit StepPlan(const SchedulerConfig& config);
+
+  // Starts an empty plan with the whole budget.
+  void clear();
+
+  // Nothing is added to the plan any more, and its sequences may go; chunks() stays as it is.
+  void close();
+
+  // Plans `count` more tokens of a sequence, after those it is already planned with.
+  // Requires: 1 <= count <= budget() and no more than are pending.
+  void add(Sequence& sequence, int count);
+
+  // Takes a sequence out, when it is in, and gives its tokens back to the budget.
+  void remove(Sequence& sequence);
+
+  std::span<const ScheduledChunk> chunks() const { return chunks_; }
+  int budget() const { return budget_; }  // tokens left
+  // Tokens of the sequence in this step; of those it has pending, the ones not in it.
+  int planned_of(const Sequence& sequence) const;
+  int unplanned_of(const Sequence& sequence) const;
+
+  // What the step consists of so far. A chunk of one yielding token counts as a decode row.
+  StepFeatures features() const;
+
+ private:
+  int max_tokens_;
+  int budget_ = 0;
+  std::vector<ScheduledChunk> chunks_;
+};
+
+}  // namespace inferno::schedule

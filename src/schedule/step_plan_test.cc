@@ -1,0 +1,78 @@
+#include "schedule/step_plan.h"
+
+#include <gtest/gtest.h>
+
+#include "schedule/test_engine.h"
+
+namespace inferno::schedule {
+namespace {
+
+SchedulerConfig small() {
+  SchedulerConfig config;
+  config.max_num_seqs = 4;
+  config.max_num_batched_tokens = 50;
+  return config;
+}
+
+TEST(StepPlan, AddsToAChunkOfTheSameSequence) {
+  StepPlan plan(small());
+  plan.clear();
+  const auto sequence = make_sequence(1, counting_tokens(0, 40));
+  plan.add(*sequence, 10);
+  plan.add(*sequence, 5);
+  ASSERT_EQ(plan.chunks().size(), 1u);
+  EXPECT_EQ(plan.chunks()[0].count, 15);
+  EXPECT_FALSE(plan.chunks()[0].yields);
+  EXPECT_EQ(plan.budget(), 35);
+  EXPECT_EQ(plan.planned_of(*sequence), 15);
+  EXPECT_EQ(plan.unplanned_of(*sequence), 25);
+  plan.add(*sequence, 25);
+  EXPECT_TRUE(plan.chunks()[0].yields);
+}
+
+TEST(StepPlan, GivesTheTokensOfARemovedSequenceBack) {
+  StepPlan plan(small());
+  plan.clear();
+  const auto first = make_sequence(1, counting_tokens(0, 10));
+  const auto second = make_sequence(2, counting_tokens(0, 20));
+  plan.add(*first, 10);
+  plan.add(*second, 20);
+  plan.remove(*first);
+  plan.remove(*first);
+  EXPECT_EQ(plan.budget(), 30);
+  ASSERT_EQ(plan.chunks().size(), 1u);
+  EXPECT_EQ(plan.chunks()[0].sequence, second.get());
+  EXPECT_EQ(plan.planned_of(*second), 20);
+}
+
+TEST(StepPlan, TellsWhatAStepConsistsOf) {
+  StepPlan plan(small());
+  plan.clear();
+  const auto decode = make_sequence(1, counting_tokens(0, 30));
+  decode->computed = 29;
+  const auto prefill = make_sequence(2, counting_tokens(0, 20));
+  prefill->computed = 4;
+  plan.add(*decode, 1);
+  plan.add(*prefill, 2);
+  const StepFeatures features = plan.features();
+  EXPECT_EQ(features.decode_rows, 1);
+  EXPECT_EQ(features.prefill_tokens, 2);
+  EXPECT_EQ(features.kv_read, 30 + 5 + 6);
+}
+
+TEST(StepPlan, KeepsItsChunksWhenItIsClosed) {
+  StepPlan plan(small());
+  plan.clear();
+  auto sequence = make_sequence(1, counting_tokens(0, 10));
+  plan.add(*sequence, 10);
+  plan.close();
+  EXPECT_EQ(plan.chunks().size(), 1u);
+  EXPECT_FALSE(sequence->chunk_index.has_value());
+  sequence.reset();
+  plan.clear();
+  EXPECT_TRUE(plan.chunks().empty());
+  EXPECT_EQ(plan.budget(), 50);
+}
+
+}  // namespace
+}  // namespace inferno::schedule
