@@ -154,7 +154,7 @@ Result<LocalModel::ContextPlan> LocalModel::plan_context(const EngineOptions& op
   const model::ModelConfig& config = checkpoint.config();
   const size_t page_bytes =
       model::Decoder::kv_shape(config, kv_type_of(options.kv_cache_dtype)).page_bytes();
-  const size_t available = available_memory_bytes();
+  const size_t available = std::min(available_memory_bytes(), options.memory_limit_bytes);
   if (available <= kHeapReserve) {
     return fail(Fault::kOverloaded, "kv-cache-memory: {} are left, {} of them for everything else",
                 bytes_text(available), bytes_text(kHeapReserve));

@@ -5,6 +5,7 @@
 
 #include <CLI/CLI.hpp>
 #include <cstdint>
+#include <limits>
 #include <optional>
 #include <string>
 
@@ -36,6 +37,8 @@ struct EngineOptions {
   std::string isa = "auto";
   bool prefix_caching = true;
   std::string numa = "off";  // base/placement.h
+  // What weights, cache and activations of all models together may take (--model-memory).
+  size_t memory_limit_bytes = std::numeric_limits<size_t>::max();
   SchedulingOptions scheduling;
 };
 

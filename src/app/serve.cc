@@ -68,21 +68,31 @@ serve::ApiOptions api_options(const ServeOptions& options) {
   return api;
 }
 
+// Says what the operator should know. A reader of stderr that has gone, or a full disk behind it,
+// does not end the server.
+void tell(const std::string& text) noexcept {
+  try {
+    fmt::print(stderr, "{}\n", text);
+  } catch (const std::exception&) {
+    return;
+  }
+}
+
 // Reads the configuration again. What is wrong is said, and nothing changes then.
 void reload(const Arguments& arguments, ServeOptions& options, serve::ApiServer& server) {
   ServeOptions next;
   if (parse_serve_options(arguments.count, arguments.values, next)) {
-    fmt::print(stderr, "reload refused: the configuration is wrong, nothing has changed\n");
+    tell("reload refused: the configuration is wrong, nothing has changed");
     return;
   }
   if (auto taken = server.set_keys({.api_keys = next.api_keys, .admin_key = next.admin_key});
       !taken) {
-    fmt::print(stderr, "reload refused: {}, nothing has changed\n", taken.error().message);
+    tell(fmt::format("reload refused: {}, nothing has changed", taken.error().message));
     return;
   }
   const std::vector<std::string> changed = take_changes(next, options);
-  fmt::print(stderr, "reloaded: {}\n",
-             changed.empty() ? "nothing has changed" : fmt::format("{}", fmt::join(changed, ", ")));
+  tell(fmt::format("reloaded: {}", changed.empty() ? "nothing has changed"
+                                                   : fmt::format("{}", fmt::join(changed, ", "))));
 }
 
 // Answers signals until the server is to stop, then lets it drain.
@@ -90,21 +100,23 @@ void run_until_stopped(const Arguments& arguments, ServeOptions& options, Server
                        serve::ApiServer& server) {
   while (signals.next() == ServerSignals::Wish::kReload)
     reload(arguments, options, server);
-  fmt::print(stderr, "stopping: running requests get up to {} s\n", options.drain_timeout_s);
+  tell(fmt::format("stopping: running requests get up to {} s", options.drain_timeout_s));
   server.stop(milliseconds_of(options.drain_timeout_s));
 }
 
 int serve_models(const Arguments& arguments, ServeOptions& options, ServerSignals& signals) {
   MetricRegistry metrics;
   const SystemClock clock;
+  const auto registry = registry_options(options);
+  if (!registry) return report("serve", registry.error());
+  if (registry->memory_budget_bytes > 0)
+    options.engine.memory_limit_bytes = registry->memory_budget_bytes;
   LocalModelLoader loader({.engine = options.engine,
                            .model_dir = options.model_dir,
                            .uses_generation_config = options.generation_config == "auto"},
                           metrics);
   auto specs = model_specs(options);
   if (!specs) return report("serve", specs.error());
-  const auto registry = registry_options(options);
-  if (!registry) return report("serve", registry.error());
   serve::ModelRegistry models(*registry, &loader, metrics, clock);
   std::string names;
   for (serve::ModelSpec& spec : *specs) {

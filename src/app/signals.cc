@@ -1,5 +1,6 @@
 #include "app/signals.h"
 
+#include <csignal>
 #include <cstdlib>
 #include <thread>
 
@@ -11,6 +12,7 @@ constexpr int kEndedBySignal = 130;
 }  // namespace
 
 ServerSignals::ServerSignals() {
+  std::signal(SIGPIPE, SIG_IGN);  // a reader of our output that has gone must not end us
   sigemptyset(&set_);
   sigaddset(&set_, SIGTERM);
   sigaddset(&set_, SIGINT);

@@ -19,8 +19,8 @@ struct Outcome {
   float tpot_s = -1.0f;
   double end_s = 0.0;  // of its last event, from the start
   int32_t generated = 0;
-  uint16_t class_index = 0;
-  uint16_t client_index = 0;
+  uint32_t class_index = 0;
+  uint32_t client_index = 0;
 };
 
 class Player final : public request::EventSink {
@@ -98,8 +98,8 @@ class Player final : public request::EventSink {
                         options_.core.max_model_len);
     }
     Outcome& outcome = outcomes_[index];
-    outcome.class_index = static_cast<uint16_t>(source.class_index);
-    outcome.client_index = static_cast<uint16_t>(source.client_index);
+    outcome.class_index = static_cast<uint32_t>(source.class_index);
+    outcome.client_index = static_cast<uint32_t>(source.client_index);
     if (!plan_.classes.empty()) {
       request.service_class =
           request::service_class_named(plan_.classes[static_cast<size_t>(source.class_index)]);

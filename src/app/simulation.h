@@ -3,8 +3,8 @@
 //
 //   Plan --arrivals--> EngineCore --events--> one Outcome a request --> SimulationResult
 //
-// An hour of traffic takes seconds, and the same seed gives the same hour: two policies are compared
-// on exactly the same requests.
+// An hour of traffic takes seconds, and the same seed gives the same hour: two policies are
+// compared on exactly the same requests.
 //
 // Invariant: at the end every request has had its last event and no page is in use; a violation is
 //            an error of the result, not a guess.

@@ -1,7 +1,8 @@
 // What time it is, as an argument: the real clock in a server, one that tests and simulations move.
 //
-// Everything above kernel/ that waits, times out or measures is given a Clock or a TimePoint, so that
-// an hour of traffic can be replayed in a second, from a seed, with the same decisions every time.
+// Everything above kernel/ that waits, times out or measures is given a Clock or a TimePoint, so
+// that an hour of traffic can be replayed in a second, from a seed, with the same decisions every
+// time.
 //
 // Threads: now() may be called from any thread; ManualClock is moved by one.
 #pragma once
@@ -17,7 +18,10 @@ inline double seconds_between(TimePoint from, TimePoint to) {
   return std::chrono::duration<double>(to - from).count();
 }
 
+// At most a hundred years before or after `from`: a clock counts nanoseconds in 64 bits.
 inline TimePoint after_seconds(TimePoint from, double seconds) {
+  constexpr double kMost = 3.2e9;
+  seconds = seconds > kMost ? kMost : seconds < -kMost ? -kMost : seconds;
   return from +
          std::chrono::duration_cast<TimePoint::duration>(std::chrono::duration<double>(seconds));
 }

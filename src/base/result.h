@@ -36,7 +36,7 @@ struct Error {
   Fault fault = Fault::kInternal;
   std::string message;  // one sentence: the field, the value, the limit
   std::string param;    // the request's field at fault ("temperature"), or empty
-  // For kOverloaded and kDeadline: seconds after which the same request may be taken; none: unknown.
+  // For kOverloaded and kDeadline: seconds after which the same request may be taken, if known.
   std::optional<double> retry_after_s = std::nullopt;
 };
 

@@ -48,6 +48,7 @@ struct ActiveRequest final : schedule::Sequence {
   std::vector<request::TokenOutput>
       prompt_outputs;         // as far as scored; only when prompt_logprobs was set
   request::TokenOutput next;  // chosen in this step
+  bool lacks_memory = false;  // its alternatives could not be told
   std::optional<TimePoint> first_scheduled;
   std::optional<TimePoint> first_token;
 };

@@ -31,6 +31,7 @@ Result<void> Engine::submit(request::Request request, std::shared_ptr<request::E
   {
     const std::lock_guard lock(mutex_);
     if (auto admitted = admit(submission->request); !admitted) return admitted;
+    ++clients_[submission->request.client];
     commands_.push_back({.submission = std::move(submission)});
     ++unfinished_;
   }
@@ -69,13 +70,19 @@ Result<void> Engine::admit(const request::Request& request) const {
     error.retry_after_s = schedule::retry_after_s(forecast_);
     return std::unexpected(std::move(error));
   }
+  if (auto shared = check_share(request.client); !shared) return shared;
   if (!request.deadline) return {};
   const double left = seconds_between(parts_.clock.now(), *request.deadline);
   if (left <= 0.0) {
     return std::unexpected(
         Error{Fault::kDeadline, "the request's time ran out before it was queued", "timeout_s"});
   }
-  const double needed = schedule::predicted_ttft_s(forecast_, prompt_tokens, service_class);
+  // Most of the prompt may be in the cache, which nobody has looked up yet: only what must be
+  // computed in any case counts against it.
+  const int computed_tokens = config_.core.scheduler.prefix_caching
+                                  ? std::min(prompt_tokens, kv::kPageTokens)
+                                  : prompt_tokens;
+  const double needed = schedule::predicted_ttft_s(forecast_, computed_tokens, service_class);
   if (needed > left) {
     Error error{Fault::kOverloaded,
                 fmt::format("the first token is expected in {:.1f} s, timeout_s leaves {:.1f} s",
@@ -85,6 +92,21 @@ Result<void> Engine::admit(const request::Request& request) const {
     return std::unexpected(std::move(error));
   }
   return {};
+}
+
+// Once the queue is half full, a client may hold its share of the other half and no more, so that
+// one that floods the server does not take the others' places. Requires: mutex_ is held.
+Result<void> Engine::check_share(const std::string& client) const {
+  if (unfinished_ < config_.max_queued / 2 || clients_.size() < 2) return {};
+  const auto found = clients_.find(client);
+  const int share = std::max(1, config_.max_queued / 2 / static_cast<int>(clients_.size()));
+  if (found == clients_.end() || found->second < share) return {};
+  Error error{
+      Fault::kOverloaded,
+      fmt::format("{} requests of this client are queued, its share is {}", found->second, share),
+      {}};
+  error.retry_after_s = schedule::retry_after_s(forecast_);
+  return std::unexpected(std::move(error));
 }
 
 void Engine::cancel(RequestId id) {
@@ -116,6 +138,11 @@ bool Engine::take_commands() {
   unfinished_ = core_.active_count();
   for (const Command& command : commands_)
     unfinished_ += command.submission != nullptr ? 1 : 0;
+  for (const std::string& client : core_.finished_clients()) {
+    const auto found = clients_.find(client);
+    if (--found->second == 0) clients_.erase(found);
+  }
+  core_.forget_finished_clients();
   if (core_.idle()) wait_for_commands(lock);
   std::swap(commands_, taken_);
   return !is_stopping_;

@@ -16,7 +16,9 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <string>
 #include <thread>
+#include <unordered_map>
 #include <vector>
 
 #include "engine/engine_core.h"
@@ -59,6 +61,7 @@ class Engine final : public request::Generator {
 
   Result<void> check(const request::Request& request) const;
   Result<void> admit(const request::Request& request) const;
+  Result<void> check_share(const std::string& client) const;
   void run();
   bool take_commands();
   void wait_for_commands(std::unique_lock<std::mutex>& lock);
@@ -71,11 +74,12 @@ class Engine final : public request::Generator {
   std::atomic<uint64_t> next_id_{1};
   mutable std::mutex mutex_;
   std::condition_variable wake_;
-  std::vector<Command> commands_;    // guarded by mutex_
-  schedule::LoadForecast forecast_;  // guarded by mutex_
-  int unfinished_ = 0;               // guarded by mutex_: submitted and not finished
-  bool is_stopping_ = false;         // guarded by mutex_
-  std::vector<Command> taken_;       // the engine thread's
+  std::vector<Command> commands_;                 // guarded by mutex_
+  schedule::LoadForecast forecast_;               // guarded by mutex_
+  int unfinished_ = 0;                            // guarded by mutex_: submitted and not finished
+  std::unordered_map<std::string, int> clients_;  // guarded by mutex_: unfinished_ by client
+  bool is_stopping_ = false;                      // guarded by mutex_
+  std::vector<Command> taken_;                    // the engine thread's
   std::thread thread_;
 };
 

@@ -22,6 +22,18 @@ Error out_of_memory() {
   return Error{Fault::kOverloaded, "out of memory", {}};
 }
 
+Error deadline_error(const ActiveRequest& active) {
+  try {
+    return Error{Fault::kDeadline,
+                 fmt::format("the request's time of {:.3f} s ran out after {} generated tokens",
+                             seconds_between(active.request.arrival, *active.request.deadline),
+                             active.generated_count()),
+                 "timeout_s"};
+  } catch (const std::bad_alloc&) {
+    return Error{Fault::kDeadline, "out of time", {}};
+  }
+}
+
 }  // namespace
 
 EngineCore::EngineCore(const Parts& parts, const CoreConfig& config)
@@ -47,15 +59,17 @@ EngineCore::~EngineCore() {
 
 void EngineCore::start(request::Request request, std::shared_ptr<request::EventSink> sink) {
   const RequestId id = request.id;
+  std::string client = request.client;
   try {
     add_request(std::move(request), sink);
   } catch (const std::bad_alloc&) {
     active_.erase(id);
+    finished_clients_.push_back(std::move(client));
     request::TokenEvent event;
     event.id = id;
     event.finish = request::FinishReason::kAbort;
     event.error = out_of_memory();
-    sink->on_event(std::move(event));
+    tell_last(*sink, std::move(event));
   }
 }
 
@@ -82,6 +96,7 @@ void EngineCore::add_request(request::Request request,
     active.prompt_outputs.push_back(std::move(first));
   }
   active_.emplace(id, std::move(added));
+  finished_clients_.reserve(finished_clients_.size() + active_.size());
   scheduler_.add(active, now);
 }
 
@@ -91,7 +106,7 @@ void EngineCore::cancel(RequestId id) {
   request::TokenEvent event;
   event.id = id;
   event.finish = request::FinishReason::kAbort;
-  event.error = Error{Fault::kCancelled, "the request was cancelled", {}};
+  event.error = Error{Fault::kCancelled, "cancelled", {}};  // short: needs no memory
   finish_request(*found->second, std::move(event));
 }
 
@@ -130,12 +145,7 @@ void EngineCore::end_expired() {
     request::TokenEvent event;
     event.id = active.id;
     event.finish = request::FinishReason::kAbort;
-    event.error =
-        Error{Fault::kDeadline,
-              fmt::format("the request's time of {:.3f} s ran out after {} generated tokens",
-                          seconds_between(active.request.arrival, *active.request.deadline),
-                          active.generated_count()),
-              "timeout_s"};
+    event.error = deadline_error(active);
     finish_request(active, std::move(event));
   }
 }
@@ -209,12 +219,16 @@ void EngineCore::sample_row(const LogitRow& want, int slot, int worker) {
   const std::span<float> logits(logits_.data() + as_size(slot) * vocabulary, vocabulary);
   ActiveRequest& active = active_of(*chunks_[as_size(want.chunk)].sequence);
   sample::Sampler& sampler = samplers_[as_size(worker)];
-  if (want.prompt_index) {
-    active.prompt_outputs[as_size(*want.prompt_index)] =
-        sampler.score(logits, active.tokens[as_size(*want.prompt_index)],
-                      *active.request.sampling.prompt_logprobs);
-  } else {
-    active.next = sampler.sample(logits, *active.sampling, active.token_count());
+  try {
+    if (want.prompt_index) {
+      active.prompt_outputs[as_size(*want.prompt_index)] =
+          sampler.score(logits, active.tokens[as_size(*want.prompt_index)],
+                        *active.request.sampling.prompt_logprobs);
+    } else {
+      active.next = sampler.sample(logits, *active.sampling, active.token_count());
+    }
+  } catch (const std::bad_alloc&) {
+    active.lacks_memory = true;  // told by emit(): nothing may leave a parallel region
   }
 }
 
@@ -238,6 +252,7 @@ void EngineCore::emit_chunks() {
 }
 
 void EngineCore::emit(ActiveRequest& active) {
+  if (active.lacks_memory) throw std::bad_alloc();
   request::TokenEvent event;
   event.id = active.id;
   if (!active.first_token) {
@@ -310,10 +325,30 @@ void EngineCore::finish_request(ActiveRequest& active, request::TokenEvent event
     stats.decode_s = seconds_between(*active.first_token, now);
   }
   scheduler_.finish(active, now);
+  finished_clients_.push_back(std::move(active.request.client));  // reserved by add_request()
   const std::shared_ptr<request::EventSink> sink = std::move(active.sink);
   active_.erase(event.id);
   publish_gauges();  // so that whoever has seen the last event finds its pages given back
-  sink->on_event(std::move(event));
+  tell_last(*sink, std::move(event));
+}
+
+// A last event that cannot be told for want of memory is told in the least words; where even that
+// cannot be, it is counted.
+void EngineCore::tell_last(request::EventSink& sink, request::TokenEvent event) {
+  request::TokenEvent least;
+  least.id = event.id;
+  least.finish = request::FinishReason::kAbort;
+  try {
+    sink.on_event(std::move(event));
+    return;
+  } catch (const std::bad_alloc&) {
+    least.error = out_of_memory();
+  }
+  try {
+    sink.on_event(std::move(least));
+  } catch (const std::bad_alloc&) {
+    parts_.metrics.count_lost_event();
+  }
 }
 
 void EngineCore::publish_gauges() {

@@ -1,7 +1,7 @@
 // The step loop without its thread: everything the engine knows, and one step at a time.
 //
-//   start, cancel -> step: end what expired -> schedule -> copy pages -> forward -> logits -> sample
-//                          -> emit
+//   start, cancel -> step: end what expired -> schedule -> copy pages -> forward -> logits
+//                          -> sample -> emit
 //
 // The engine (engine.h) drives it on a thread of its own; a simulation drives it with a clock and a
 // model that only pretend, as fast as it can.
@@ -75,6 +75,10 @@ class EngineCore {
   // Runs one step. Does nothing when idle.
   void step();
 
+  // The clients of the requests that ended since forget_finished_clients(), one entry each.
+  std::span<const std::string> finished_clients() const { return finished_clients_; }
+  void forget_finished_clients() { finished_clients_.clear(); }
+
   schedule::LoadForecast forecast() const { return scheduler_.forecast(parts_.clock.now()); }
   const schedule::Scheduler& scheduler() const { return scheduler_; }
   const kv::BlockPool& pages() const { return pages_; }
@@ -101,6 +105,7 @@ class EngineCore {
   void accept_token(ActiveRequest& active, request::TokenEvent& event);
   void spell_prompt(std::vector<request::TokenOutput>& outputs) const;
   void finish_request(ActiveRequest& active, request::TokenEvent event);
+  void tell_last(request::EventSink& sink, request::TokenEvent event);
 
   Parts parts_;
   CoreConfig config_;
@@ -113,6 +118,7 @@ class EngineCore {
   std::vector<model::ForwardPiece> pieces_;
   std::vector<LogitRow> wanted_;
   std::vector<int> row_indices_;
+  std::vector<std::string> finished_clients_;
   std::mt19937_64 seeds_{std::random_device{}()};
 };
 

@@ -103,7 +103,14 @@ EngineMetrics::EngineMetrics(const Maker& make)
                                       "Relative absolute error of predicted answer lengths.")),
       predicted_step_seconds_(
           make.gauge("predicted_step_seconds", "What the last step was predicted to take.")),
-      steps_(make.counter("steps_total", "Steps computed.")) {
+      steps_(make.counter("steps_total", "Steps computed.")),
+      lost_events_(make.counter("lost_events_total",
+                                "Last events that could not be told for want of memory.")) {
+  make_families(make);
+}
+
+// The metrics of which there is one for each cause, class or part.
+void EngineMetrics::make_families(const Maker& make) {
   for (int cause = 0; cause < kv::kHitCauseCount; ++cause) {
     const std::string name(kv::name_of(static_cast<kv::HitCause>(cause)));
     hits_by_cause_.push_back({make.counter(

@@ -39,6 +39,8 @@ class EngineMetrics {
   // Records a step that computed `tokens` tokens.
   void record_batch(int tokens) { iteration_tokens_.observe(tokens); }
   void record_step(const StepTimes& times);
+  // A client could not be told how its request ended: there was no memory for the words.
+  void count_lost_event() { lost_events_.add(); }
 
  private:
   // A counter that follows a count kept elsewhere.
@@ -64,19 +66,39 @@ class EngineMetrics {
   // Makes metrics of one model in one registry.
   class Maker;
 
+  // This model's part of a gauge that two engines of one name share while one replaces the other:
+  // together they show the sum, and one that ends leaves nothing behind.
+  class Part {
+   public:
+    explicit Part(Gauge& gauge) : gauge_(gauge) {}
+    ~Part() { set(0.0); }
+    Part(const Part&) = delete;
+    Part& operator=(const Part&) = delete;
+    void set(double value) {
+      if (value == seen_) return;
+      gauge_.add(value - seen_);
+      seen_ = value;
+    }
+
+   private:
+    Gauge& gauge_;
+    double seen_ = 0.0;
+  };
+
   explicit EngineMetrics(const Maker& make);
+  void make_families(const Maker& make);
   void record_pool(const kv::BlockPool& pool);
   void record_classes(const schedule::SchedulerStats& now);
 
-  Gauge& running_;
-  Gauge& waiting_;
-  Gauge& waiting_for_capacity_;
-  Gauge& waiting_deferred_;
+  Part running_;
+  Part waiting_;
+  Part waiting_for_capacity_;
+  Part waiting_deferred_;
   Gauge& kv_usage_;
-  Gauge& pages_in_use_;
-  Gauge& pages_named_;
-  Gauge& pages_idle_;
-  Gauge& pages_free_;
+  Part pages_in_use_;
+  Part pages_named_;
+  Part pages_idle_;
+  Part pages_free_;
   Followed prefix_queries_;
   Followed prefix_hits_;
   Followed preemptions_;
@@ -98,7 +120,8 @@ class EngineMetrics {
   Gauge& output_length_error_;
   Gauge& predicted_step_seconds_;
   Counter& steps_;
-  std::array<Counter*, 4> step_seconds_;  // schedule, forward, sample, emit
+  Counter& lost_events_;
+  std::array<Counter*, 4> step_seconds_{};  // schedule, forward, sample, emit
 };
 
 }  // namespace inferno::engine

@@ -31,7 +31,7 @@ void Scheduler::add(Sequence& sequence, TimePoint now) {
   sequence.client = &clients_.join(sequence.traits.client);
   sequence.predicted_new_tokens = lengths_.predict(
       sequence.client->lengths, sequence.service_class(), sequence.traits.max_new_tokens);
-  const double rate = prefill_rate_.per_s();
+  const double rate = prefill_speed();
   sequence.slack_key = slack_key(sequence, config_, rate > 0.0 ? sequence.prompt_count / rate : 0);
   const bool ages = config_.policy == Policy::kSlo && config_.ageing_s < kNoTarget;
   sequence.aged_at = ages ? after_seconds(now, config_.ageing_s) : TimePoint::max();
@@ -243,7 +243,10 @@ void Scheduler::finish(Sequence& sequence, TimePoint now) {
   }
   clients_.leave(*sequence.client);
   sequence.client = nullptr;
-  if (idle()) last_lane_turn_ = now;
+  if (idle()) {
+    last_lane_turn_ = now;
+    lacks_pages_ = false;
+  }
 }
 
 Sequence* Scheduler::next_expired(TimePoint now) {

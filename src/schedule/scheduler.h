@@ -136,6 +136,7 @@ class Scheduler {
   void leave_running(Sequence& sequence);
   void queue(Sequence& sequence);
 
+  double prefill_speed() const;
   double seconds_to_place(request::ServiceClass service_class, int ahead) const;
 
   SchedulerConfig config_;

@@ -5,9 +5,19 @@
 
 namespace inferno::schedule {
 
+// Prompt tokens per second: what one more token adds to a step once that is known, as the measured
+// rate counts the decode rows beside them too, and the reading of the weights.
+double Scheduler::prefill_speed() const {
+  constexpr int kSample = 256;
+  const double measured = prefill_rate_.per_s();
+  if (!step_time_.is_trusted()) return measured;
+  const double seconds = step_time_.prefill_seconds(0, kSample);
+  return seconds > 0.0 ? std::max(measured, kSample / seconds) : measured;
+}
+
 LoadForecast Scheduler::forecast(TimePoint) const {
   LoadForecast forecast;
-  forecast.prefill_tokens_per_s = prefill_rate_.per_s();
+  forecast.prefill_tokens_per_s = prefill_speed();
   forecast.finished_per_s = finished_rate_.per_s();
   forecast.tokens_per_s = token_rate_.per_s();
   forecast.queued_requests = waiting_count() + deferred_count();

@@ -159,6 +159,8 @@ class Router final : public net::HttpHandler {
         send_error(*responder, 503, entry.error());
       }
     };
+    // What a client that has gone sent is not kept while the others wait.
+    responder->on_disconnect([whole] { *whole = {}; });
     auto present = service_.models->acquire(*name, [responder, go_on](Result<EntryPtr> entry) {
       responder->post([go_on, entry = std::move(entry)] { go_on(entry); });
     });
@@ -239,8 +241,13 @@ Result<std::unique_ptr<ApiServer>> ApiServer::start(ApiOptions options, ModelReg
                                                     MetricRegistry& metrics) {
   AccessKeys keys{std::move(options.api_keys), std::move(options.admin_key)};
   if (auto checked = check_keys(keys); !checked) return std::unexpected(checked.error());
-  const SharingOptions sharing = {.share_identical = options.deduplicate_requests,
-                                  .ttl = options.idempotency_ttl};
+  // One who joins late is sent what there was in one piece, which must fit his connection's buffer
+  // with room to spare.
+  SharingOptions sharing;
+  sharing.share_identical = options.deduplicate_requests;
+  sharing.ttl = options.idempotency_ttl;
+  sharing.max_answer_bytes =
+      std::min(sharing.max_answer_bytes, options.http.max_buffered_bytes / 2);
   auto impl = std::make_unique<Impl>();
   impl->router = std::make_shared<Router>(models, metrics, sharing);
   impl->router->set_keys(std::move(keys));

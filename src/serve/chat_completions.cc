@@ -118,14 +118,12 @@ std::string echoed_text(const ChatCall& chat) {
   return std::string(last.at("content").as_string());
 }
 
-Result<std::unique_ptr<Answer>> prepare_chat(const Service& service,
+Result<std::unique_ptr<Answer>> prepare_chat(const Service& service, const json::object& body,
                                              const net::HttpRequest& request,
                                              const std::shared_ptr<net::Responder>& responder) {
-  auto body = parse_json_object(request.body);
-  if (!body) return std::unexpected(body.error());
-  auto entry = service.model_of(*body);
+  auto entry = service.model_of(body);
   if (!entry) return std::unexpected(entry.error());
-  auto chat = read_chat_call(*body, (*entry)->limits);
+  auto chat = read_chat_call(body, (*entry)->limits);
   if (!chat) return std::unexpected(chat.error());
   auto context = make_context(*entry, request, responder, chat->call, "chatcmpl-");
   if (!context) return std::unexpected(context.error());

@@ -95,13 +95,11 @@ class CompletionAnswer final : public Answer {
 };
 
 Result<std::unique_ptr<Answer>> prepare_completion(
-    const Service& service, const net::HttpRequest& request,
+    const Service& service, const json::object& body, const net::HttpRequest& request,
     const std::shared_ptr<net::Responder>& responder) {
-  auto body = parse_json_object(request.body);
-  if (!body) return std::unexpected(body.error());
-  auto entry = service.model_of(*body);
+  auto entry = service.model_of(body);
   if (!entry) return std::unexpected(entry.error());
-  auto call = read_completion_call(*body, (*entry)->limits);
+  auto call = read_completion_call(body, (*entry)->limits);
   if (!call) return std::unexpected(call.error());
   auto context = make_context(*entry, request, responder, call->call, "cmpl-");
   if (!context) return std::unexpected(context.error());

@@ -8,6 +8,9 @@
 namespace inferno::serve {
 namespace {
 
+// Requests that may wait for one model to be loaded; one more is refused.
+constexpr size_t kMostWaiters = 4096;
+
 // A model that could not be loaded is not tried again before: its files do not mend in less, and
 // every try keeps the model thread from others.
 constexpr double kRetryFailedAfter_s = 10.0;
@@ -113,6 +116,11 @@ Result<void> ModelRegistry::load_listed() {
       auto bytes = loader_->estimate_bytes(status.spec);
       if (!bytes) return std::unexpected(bytes.error());
       // Nothing listed makes room for what is listed after it.
+      if (*bytes > options_.memory_budget_bytes) {
+        return fail(Fault::kOverloaded, "the model \"{}\" needs {}, the budget of all models is {}",
+                    status.spec.names.front(), text_of(*bytes),
+                    text_of(options_.memory_budget_bytes));
+      }
       if (reaper_.live_bytes() + *bytes > options_.memory_budget_bytes) continue;
     }
     std::promise<Result<EntryPtr>> promise;
@@ -156,6 +164,12 @@ std::optional<Result<EntryPtr>> ModelRegistry::acquire(std::string_view name, En
                                                slot->spec.names.front(), slot->error),
                                    "", left_s});
     }
+  }
+  if (slot->waiters.size() >= kMostWaiters) {
+    return std::unexpected(Error{Fault::kOverloaded,
+                                 fmt::format("{} requests wait for the model \"{}\" to be loaded",
+                                             slot->waiters.size(), slot->spec.names.front()),
+                                 "", 5.0});
   }
   slot->waiters.push_back({after_seconds(now, options_.load_wait_s), std::move(later)});
   if (slot->state != ServingState::kLoading) queue_fill_locked(slot);
@@ -342,6 +356,14 @@ void ModelRegistry::run(Job job) {
       finish_fill(job.slot, std::move(present));
       return;
     }
+    if (std::ranges::find(slots_, job.slot) == slots_.end()) {  // unloaded meanwhile
+      std::vector<Waiter> waiters = std::exchange(job.slot->waiters, {});
+      lock.unlock();
+      tell_all(waiters, std::unexpected(unknown_model()));
+      return;
+    }
+    job.spec = job.slot->spec;  // as a replacement may have left it
+    job.slot->state = ServingState::kLoading;
   }
   Result<EntryPtr> loaded = fail(Fault::kInternal, "loading did not begin");
   try {

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "serve/account.h"
+#include "serve/api_key.h"
 #include "serve/call_headers.h"
 #include "serve/errors.h"
 #include "serve/off_strand.h"
@@ -78,7 +79,8 @@ Result<AnswerContext> make_context(EntryPtr entry, const net::HttpRequest& reque
                         std::chrono::system_clock::now().time_since_epoch())
                         .count();
   context.arrival = request.arrival;
-  context.client = account_of(request, call.user);
+  // Between keys shares are fair; whoever holds one cannot get more by naming many users.
+  context.client = account_of(request, bearer_token(request).empty() ? call.user : "");
   context.entry = std::move(entry);
   context.responder = std::move(responder);
   context.call = std::move(call);
@@ -88,10 +90,23 @@ Result<AnswerContext> make_context(EntryPtr entry, const net::HttpRequest& reque
 void run_prepared(const Service& service, net::HttpRequest request,
                   std::shared_ptr<net::Responder> responder, Prepare prepare) {
   const size_t body_bytes = request.body.size();
+  std::shared_ptr<const json::object> parsed;
+  if (body_bytes <= kInlineParseBytes) {
+    auto body = parse_json_object(request.body);
+    if (!body) {
+      send_error(*responder, body.error());
+      return;
+    }
+    parsed = std::make_shared<const json::object>(std::move(*body));
+  }
   auto shared = std::make_shared<const net::HttpRequest>(std::move(request));
   run_off_strand(*service.text_work, body_bytes, responder,
-                 [&service, shared, responder, prepare]() -> std::function<void()> {
-                   auto answer = prepare(service, *shared, responder);
+                 [&service, parsed, shared, responder, prepare]() -> std::function<void()> {
+                   Result<json::object> late;
+                   if (!parsed) late = parse_json_object(shared->body);
+                   auto answer =
+                       late ? prepare(service, parsed ? *parsed : *late, *shared, responder)
+                            : Result<std::unique_ptr<Answer>>(std::unexpected(late.error()));
                    if (!answer) {
                      return [responder, error = answer.error()] { send_error(*responder, error); };
                    }

@@ -43,11 +43,12 @@ Result<AnswerContext> make_context(EntryPtr entry, const net::HttpRequest& reque
                                    std::string_view id_prefix);
 
 // Makes the answer to a request, whose events come later; errors are the client's.
-using Prepare = Result<std::unique_ptr<Answer>> (*)(const Service&, const net::HttpRequest&,
+using Prepare = Result<std::unique_ptr<Answer>> (*)(const Service&, const boost::json::object& body,
+                                                    const net::HttpRequest&,
                                                     const std::shared_ptr<net::Responder>&);
 
 // Prepares an answer, off the I/O threads when the body is long, and starts it. Errors are
-// answered.
+// answered; a body that is no JSON object at once.
 // Requires: called on the responder's strand.
 void run_prepared(const Service& service, net::HttpRequest request,
                   std::shared_ptr<net::Responder> responder, Prepare prepare);

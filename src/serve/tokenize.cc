@@ -29,16 +29,14 @@ Result<std::string> text_of(const ModelEntry& entry, const json::object& body,
   return chat_text(entry, chat);
 }
 
-Result<json::object> tokenized(const Service& service, const net::HttpRequest& request) {
-  auto body = parse_json_object(request.body);
-  if (!body) return std::unexpected(body.error());
-  auto entry = service.model_of(*body);
+Result<json::object> tokenized(const Service& service, const json::object& body) {
+  auto entry = service.model_of(body);
   if (!entry) return std::unexpected(entry.error());
-  FieldReader fields(*body);
+  FieldReader fields(body);
   const bool is_chat = fields.any("messages") != nullptr;
   const bool add_special = fields.boolean("add_special_tokens").value_or(!is_chat);
   const bool with_strings = fields.boolean("return_token_strs").value_or(false);
-  auto text = text_of(**entry, *body, fields);
+  auto text = text_of(**entry, body, fields);
   if (!text) return std::unexpected(text.error());
   if (fields.error()) return std::unexpected(*fields.error());
   if (auto checked = check_text_size(**entry, *text, is_chat ? "messages" : "prompt"); !checked) {
@@ -62,12 +60,10 @@ Result<json::object> tokenized(const Service& service, const net::HttpRequest& r
   return out;
 }
 
-Result<json::object> detokenized(const Service& service, const net::HttpRequest& request) {
-  auto body = parse_json_object(request.body);
-  if (!body) return std::unexpected(body.error());
-  auto entry = service.model_of(*body);
+Result<json::object> detokenized(const Service& service, const json::object& body) {
+  auto entry = service.model_of(body);
   if (!entry) return std::unexpected(entry.error());
-  FieldReader fields(*body);
+  FieldReader fields(body);
   const auto tokens = fields.token_ids("tokens", (*entry)->limits.vocab_size);
   if (!tokens) fields.refuse("tokens", "must be a list of token ids");
   if (fields.error()) return std::unexpected(*fields.error());
@@ -87,12 +83,13 @@ Result<json::object> detokenized(const Service& service, const net::HttpRequest&
 // Answers with what `make` makes of the request's body, or its error.
 void answer_with(const Service& service, net::HttpRequest request,
                  std::shared_ptr<net::Responder> responder,
-                 Result<json::object> (*make)(const Service&, const net::HttpRequest&)) {
+                 Result<json::object> (*make)(const Service&, const json::object&)) {
   const size_t body_bytes = request.body.size();
   auto shared = std::make_shared<const net::HttpRequest>(std::move(request));
   run_off_strand(*service.text_work, body_bytes, responder,
                  [&service, shared, responder, make]() -> std::function<void()> {
-                   const auto out = make(service, *shared);
+                   const auto body = parse_json_object(shared->body);
+                   const auto out = body ? make(service, *body) : std::unexpected(body.error());
                    out ? send_json(*responder, *out) : send_error(*responder, out.error());
                    return [] {};
                  });

@@ -34,13 +34,10 @@ WorkQueue::~WorkQueue() {
 }
 
 void WorkQueue::stop() {
-  std::deque<std::function<void()>> dropped;  // let go without the lock
   {
     std::lock_guard lock(state_->mutex);
     state_->is_stopping = true;
-    dropped.swap(state_->waiting);
   }
-  dropped.clear();
   state_->changed.notify_all();
   for (std::thread& thread : threads_) {
     // A task of ours let go of the queue: its thread ends when the task does.
@@ -69,7 +66,7 @@ void WorkQueue::work(const std::shared_ptr<State>& state) {
     {
       std::unique_lock lock(state->mutex);
       state->changed.wait(lock, [&] { return state->is_stopping || !state->waiting.empty(); });
-      if (state->is_stopping) return;
+      if (state->waiting.empty()) return;
       task = std::move(state->waiting.front());
       state->waiting.pop_front();
     }

@@ -33,7 +33,7 @@ class WorkQueue {
   // queue has stopped. An exception of a task is dropped with the task.
   bool try_post(std::function<void()> task);
 
-  // Drops the tasks that wait and returns when the running ones have ended, but for one that calls
+  // Takes no more tasks, and returns when those it has taken have ended, but for one that calls
   // this itself. Call from one thread; later calls do nothing.
   void stop();
 

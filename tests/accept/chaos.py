@@ -46,7 +46,8 @@ def main():
             code = server.stop()
     in_use = served.total_of(metrics, "inferno:kv_pages", state="in_use")
     preemptions = served.total_of(metrics, "vllm:num_preemptions_total")
-    print(f"seed {options.seed}: {options.requests} requests in {seconds:.0f} s, {dict(chaos.counts)}")
+    print(f"seed {options.seed}: {options.requests} requests in {seconds:.0f} s")
+    print(dict(chaos.counts))
     print(f"{preemptions:.0f} preemptions, {in_use:.0f} pages in use at the end, exit code {code}")
     for line in chaos.wrong[:20]:
         print("WRONG", line)

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-# The engine under load: throughput, latency, cache, priorities and fairness, by inferno bench serve.
+# The engine under load: throughput, latency, cache, priorities and fairness, by bench serve.
 """Usage: under_load.py [CASE]... [--list]. Needs smollm2-135m and qwen2.5-coder-1.5b in the cache.
 
 Every case prints what was measured and what it aims at, on this machine and whatever else it is

@@ -1,4 +1,4 @@
-"""Clients that hang up, run out of time and crowd a tiny KV cache; tests/accept/chaos.py runs many."""
+"""Clients that hang up, run out of time and crowd a tiny KV cache; accept/chaos.py runs many."""
 
 import asyncio
 import json
