@@ -154,12 +154,13 @@ Result<LocalModel::ContextPlan> LocalModel::plan_context(const EngineOptions& op
   const model::ModelConfig& config = checkpoint.config();
   const size_t page_bytes =
       model::Decoder::kv_shape(config, kv_type_of(options.kv_cache_dtype)).page_bytes();
-  const size_t available = std::min(available_memory_bytes(), options.memory_limit_bytes);
-  if (available <= kHeapReserve) {
+  const size_t left = available_memory_bytes();
+  if (left <= kHeapReserve) {
     return fail(Fault::kOverloaded, "kv-cache-memory: {} are left, {} of them for everything else",
-                bytes_text(available), bytes_text(kHeapReserve));
+                bytes_text(left), bytes_text(kHeapReserve));
   }
-  auto memory = parse_memory(options.kv_cache_memory, available - kHeapReserve);
+  auto memory = parse_memory(options.kv_cache_memory,
+                             std::min(left - kHeapReserve, options.memory_limit_bytes));
   if (!memory) return std::unexpected(memory.error());
   const int wanted_len = options.max_model_len > 0 ? options.max_model_len : config.context_length;
   const auto useful_pages =

@@ -1,8 +1,8 @@
 // A model that takes time on a clock and computes nothing, for simulations of a whole engine.
 //
 // A step of `decode_rows` single tokens and `prefill_tokens` others over `kv_positions` cached
-// positions advances the clock by the linear cost of StepCost, times a random factor near 1; that
-// is the shape which measured step times of the real decoder have. Every token it chooses is token 0.
+// positions advances the clock by the linear cost of StepCost, times a random factor near 1: the
+// shape that measured step times of the real decoder have. Every token it chooses is token 0.
 //
 // Threads: belongs to one thread, like the clock it advances.
 #pragma once

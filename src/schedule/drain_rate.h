@@ -9,9 +9,9 @@ namespace inferno::schedule {
 
 class DrainRate {
  public:
-  // A second loses its weight by 1/e after so many busy seconds: the last half minute decides. While
-  // nothing gets done nothing is forgotten, so that the rate falls as 1/t and not exponentially when
-  // one piece of work takes minutes.
+  // A second loses its weight by 1/e after so many busy seconds: the last half minute decides.
+  // While nothing gets done nothing is forgotten, so that the rate falls as 1/t and not
+  // exponentially when one piece of work takes minutes.
   static constexpr double kMemoryS = 20.0;
 
   // A step of `seconds` did `amount` of work.
