@@ -7,7 +7,6 @@
 namespace inferno::load {
 namespace {
 
-using ::testing::Each;
 using ::testing::StartsWith;
 
 std::vector<TokenId> tokens_of(const PromptSource& source, std::vector<Segment> segments) {
