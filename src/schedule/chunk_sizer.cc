@@ -38,8 +38,11 @@ ChunkSizer::ChunkSizer(const StepPlan& plan, const StepTimeModel& model, int wai
     least_tokens_ = 0;
     return;
   }
-  if (!model.is_trusted()) return;
   is_limited_ = true;
+  if (!model.is_trusted()) {
+    least_tokens_ = kUnlearnedTokens;
+    return;
+  }
   left_s_ = std::max(0.0, most_s - decode_s);
 }
 

@@ -10,8 +10,8 @@
 //                         then smooth streams would cost those who wait more than they are worth
 //
 // The strictest of these holds. Whatever it is, kLeastTokens a step go through; only one step in
-// StepTimeModel::kProbeSteps takes none, to measure what a step takes without. While the step-time
-// model has not learned enough nothing else is limited.
+// StepTimeModel::kProbeSteps takes none, to measure what a step takes without. While the
+// step-time model has not learned enough, kUnlearnedTokens go through.
 //
 // Threads: belongs to the engine thread; one for every step. Cost: O(rows) to construct.
 #pragma once
@@ -29,6 +29,9 @@ class ChunkSizer {
   // Prompt tokens that a step may take at least: one page, so that a prompt of n tokens is computed
   // after about n / 16 steps at the latest, once it is its turn.
   static constexpr int kLeastTokens = kv::kPageTokens;
+  // What a step may take before the model knows what it costs: few enough that streams go on while
+  // it learns, which takes some such steps.
+  static constexpr int kUnlearnedTokens = 2 * kLeastTokens;
   // The part of a class's time per token that steps are planned to take: predictions are off by a
   // few per cent, and the mean of all steps has to stay below the target.
   static constexpr double kTargetShare = 0.9;

@@ -48,11 +48,11 @@ TEST(ChunkSizer, LimitsNothingWhenNobodyDecodes) {
   EXPECT_EQ(sizer.limit(0), INT_MAX);
 }
 
-TEST(ChunkSizer, LimitsNothingBeforeItKnowsEnough) {
+TEST(ChunkSizer, LetsLittleThroughBeforeItKnowsEnough) {
   const StepTimeModel model;
   World world;
   world.add_decode();
-  EXPECT_EQ(ChunkSizer(*world.plan, model, 0, world.config).limit(0), INT_MAX);
+  EXPECT_EQ(ChunkSizer(*world.plan, model, 0, world.config).limit(0), ChunkSizer::kUnlearnedTokens);
 }
 
 TEST(ChunkSizer, KeepsTheStretch) {

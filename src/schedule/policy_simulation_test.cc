@@ -279,7 +279,7 @@ TEST(PolicySimulation, ALongPromptDoesNotStallRunningStreams) {
     engine.submit(request_of(40, 4000));
   for (int i = 0; i < 5; ++i) {  // teaches what prefill costs
     engine.submit(request_of(800, 1));
-    for (int steps = 0; steps < 20; ++steps)
+    for (int steps = 0; steps < 60; ++steps)
       engine.step();
   }
   std::vector<double> gaps;
