@@ -65,7 +65,7 @@ struct Request {
   std::optional<RequestId> fork_of;   // an earlier request with the same prompt and salt (n > 1)
   std::string cache_salt;   // requests share cached prefixes only with those of the same salt
   std::string external_id;  // the client's or server's name for it, for logs: "chatcmpl-..."
-  TimePoint arrival{};  // not set: when the generator takes it
+  TimePoint arrival{};      // not set: when the generator takes it
 };
 
 struct TokenLogprob {
