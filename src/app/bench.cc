@@ -111,7 +111,8 @@ class Bench {
     checkpoint_ = std::move(*checkpoint);
     const int threads = options_.engine.threads;
     pool_ = std::make_unique<ThreadPool>(threads > 0 ? threads : available_cores());
-    auto weights = load_weights(checkpoint_, *pool_, LocalModel::Progress::kSilent);
+    auto weights = load_weights(checkpoint_, *pool_, LocalModel::Progress::kSilent,
+                                weight_options(options_.engine));
     if (!weights) return std::unexpected(weights.error());
     weights_ = std::move(*weights);
     return allocate();
@@ -125,8 +126,7 @@ class Bench {
                         checkpoint_->config().context_length, checkpoint_->name());
     }
     pages_per_sequence_ = kv::pages_for(positions);
-    const auto type =
-        options_.engine.kv_cache_dtype == "f32" ? kernel::KvType::kF32 : kernel::KvType::kF16;
+    const kernel::KvType type = kv_type_of(options_.engine.kv_cache_dtype);
     auto store = kv::PageStore::create(model::Decoder::kv_shape(checkpoint_->config(), type),
                                        pages_per_sequence_ * options_.batch);
     if (!store) return std::unexpected(store.error());

@@ -1,6 +1,6 @@
 // inferno info MODEL: what a file holds and what it needs, from its headers alone.
 #include <boost/json.hpp>
-#include <climits>
+#include <memory>
 
 #include "app/command.h"
 #include "app/local_model.h"
@@ -10,24 +10,32 @@
 namespace inferno::app {
 namespace {
 
-// Bytes of the weights once packed, as load would make them.
-size_t packed_weight_bytes(const model::Checkpoint& checkpoint) {
-  size_t bytes = 0;
-  for (const model::Tensor& tensor : checkpoint.file_tensors()) {
-    kernel::PackedMatrix matrix{};
-    const bool is_matrix =
-        tensor.shape.size() == 2 && tensor.shape[0] <= INT_MAX && tensor.shape[1] <= INT_MAX;
-    if (is_matrix && kernel::packed_shape(tensor.type, static_cast<int>(tensor.shape[0]),
-                                          static_cast<int>(tensor.shape[1]), &matrix)) {
-      bytes += kernel::packed_bytes(matrix);
-    } else {
-      bytes += static_cast<size_t>(model::element_count(tensor)) * sizeof(float);
-    }
+using CheckpointPtr = std::shared_ptr<const model::Checkpoint>;
+
+// What serving takes (the sizes of serve's own defaults), to be added up by whoever plans.
+boost::json::object memory_of(const CheckpointPtr& checkpoint) {
+  const model::ModelConfig& config = checkpoint->config();
+  const auto shape = model::Decoder::kv_shape(config, kv_type_of(EngineOptions().kv_cache_dtype));
+  boost::json::object memory;
+  if (const auto bytes = model::Weights::estimate_bytes(checkpoint)) {
+    memory["weights_bytes"] = Buffer::taken_bytes(*bytes);
   }
-  return bytes;
+  const model::DecoderLimits limits{.batch_tokens = EngineOptions().max_num_batched_tokens};
+  memory["activation_bytes"] =
+      Buffer::taken_bytes(model::Decoder::activation_bytes_for(config, limits, available_cores()));
+  memory["kv_bytes_per_token"] = shape.page_bytes() / kernel::kPagePositions;
+  for (const auto type : {kernel::KvType::kF32, kernel::KvType::kBF16, kernel::KvType::kInt8}) {
+    const size_t bytes = model::Decoder::kv_shape(config, type).page_bytes();
+    memory[fmt::format("kv_bytes_per_token_{}", kernel::name_of(type))] =
+        bytes / kernel::kPagePositions;
+  }
+  memory["kv_bytes_full_context"] =
+      shape.page_bytes() * static_cast<size_t>(kv::pages_for(config.context_length));
+  return memory;
 }
 
-boost::json::object describe(const model::Checkpoint& checkpoint) {
+boost::json::object describe(const CheckpointPtr& file) {
+  const model::Checkpoint& checkpoint = *file;
   const model::TensorFacts facts = model::facts_of(checkpoint.file_tensors());
   boost::json::object types;
   for (const auto& [name, type] : facts.types) {
@@ -44,7 +52,6 @@ boost::json::object describe(const model::Checkpoint& checkpoint) {
                           {"has_chat_template", !checkpoint.chat_template().empty()}};
   if (!checkpoint.has_config()) return out;
   const model::ModelConfig& config = checkpoint.config();
-  const auto shape = model::Decoder::kv_shape(config, kernel::KvType::kF16);
   out["architecture"] = model::name_of(config.architecture);
   out["layers"] = config.layer_count;
   out["width"] = config.width;
@@ -55,11 +62,7 @@ boost::json::object describe(const model::Checkpoint& checkpoint) {
   out["vocabulary"] = config.vocab_size;
   out["context_length"] = config.context_length;
   out["sliding_window"] = config.sliding_window;
-  out["memory"] = {
-      {"weights_bytes", packed_weight_bytes(checkpoint)},
-      {"kv_bytes_per_token", shape.page_bytes() / kernel::kPagePositions},
-      {"kv_bytes_full_context",
-       shape.page_bytes() * static_cast<size_t>(kv::pages_for(config.context_length))}};
+  out["memory"] = memory_of(file);
   return out;
 }
 
@@ -107,7 +110,7 @@ int run_info(int argc, char** argv) {
     if (!vocabulary_only || has_tensors) return report("info", checkpoint.error());
     checkpoint = std::move(vocabulary_only);
   }
-  const boost::json::object facts = describe(**checkpoint);
+  const boost::json::object facts = describe(std::move(*checkpoint));
   if (prints_json) {
     fmt::print("{}\n", boost::json::serialize(facts));
   } else {

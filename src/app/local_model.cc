@@ -20,11 +20,16 @@ constexpr size_t kMostPages = size_t{1} << 26;
 // Left out of what a share of free memory means: stacks, connections, requests in the queue.
 constexpr size_t kHeapReserve = size_t{64} << 20;
 
-kernel::KvType kv_type_of(const std::string& name) {
-  return name == "f32" ? kernel::KvType::kF32 : kernel::KvType::kF16;
+int thread_count(const EngineOptions& options) {
+  return options.threads > 0 ? options.threads : available_cores();
 }
 
 }  // namespace
+
+model::WeightOptions weight_options(const EngineOptions& options) {
+  return {.quantization =
+              model::quantization_named(options.quantization).value_or(model::Quantization::kNone)};
+}
 
 std::string bytes_text(size_t bytes) {
   const double value = static_cast<double>(bytes);
@@ -66,19 +71,22 @@ Result<ModelText> open_text(const std::string& model, model::Checkpoint::Need ne
 
 Result<std::unique_ptr<model::Weights>> load_weights(
     std::shared_ptr<const model::Checkpoint> checkpoint, ThreadPool& pool,
-    LocalModel::Progress progress) {
+    LocalModel::Progress progress, model::WeightOptions options) {
   const auto start = std::chrono::steady_clock::now();
   const bool is_shown = progress == LocalModel::Progress::kShown;
   const bool redraws = is_shown && isatty(STDERR_FILENO) != 0;
   int shown_percent = -1;
   const std::string name = checkpoint->name();
-  auto weights = model::Weights::load(std::move(checkpoint), pool, [&](size_t done, size_t total) {
-    const int percent = total == 0 ? 100 : static_cast<int>(done * 100 / total);
-    if (!redraws || percent == shown_percent) return;
-    shown_percent = percent;
-    fmt::print(stderr, "\rloading {}  {:3} %", name, percent);
-    std::fflush(stderr);
-  });
+  auto weights = model::Weights::load(
+      std::move(checkpoint), pool,
+      [&](size_t done, size_t total) {
+        const int percent = total == 0 ? 100 : static_cast<int>(done * 100 / total);
+        if (!redraws || percent == shown_percent) return;
+        shown_percent = percent;
+        fmt::print(stderr, "\rloading {}  {:3} %", name, percent);
+        std::fflush(stderr);
+      },
+      options);
   if (!weights) return weights;
   const double seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
@@ -91,6 +99,9 @@ Result<std::unique_ptr<model::Weights>> load_weights(
 
 Result<std::unique_ptr<LocalModel>> LocalModel::load(const EngineOptions& options,
                                                      MetricRegistry& metrics, Progress progress) {
+  if (auto limits = schedule::check_limits(scheduler_config(options)); !limits) {
+    return std::unexpected(limits.error());
+  }
   auto local = std::unique_ptr<LocalModel>(new LocalModel());
   auto table = table_of(options.isa);
   if (!table) return std::unexpected(table.error());
@@ -101,15 +112,16 @@ Result<std::unique_ptr<LocalModel>> LocalModel::load(const EngineOptions& option
   if (!warning.empty()) fmt::print(stderr, "warning: {}\n", warning);
   local->text_ = std::move(*text);
   local->kv_type_ = kv_type_of(options.kv_cache_dtype);
-  const int threads = options.threads > 0 ? options.threads : available_cores();
+  const int threads = thread_count(options);
   try {
     local->pool_ = std::make_unique<ThreadPool>(threads);
   } catch (const std::system_error& refused) {
     return fail(Fault::kOverloaded, "threads: the system refused {}: {}", threads, refused.what());
   }
   if (auto done = local->place(options); !done) return std::unexpected(done.error());
-  if (auto done = local->load_weights(progress); !done) return std::unexpected(done.error());
-  auto plan = plan_context(options, *local->text_.checkpoint);
+  if (auto done = local->load_weights(options, progress); !done)
+    return std::unexpected(done.error());
+  auto plan = plan_context(options, *local->text_.checkpoint, 0);
   if (!plan) return std::unexpected(plan.error());
   local->plan_ = *plan;
   try {
@@ -142,19 +154,21 @@ Result<void> LocalModel::place(const EngineOptions& options) {
   return {};
 }
 
-Result<void> LocalModel::load_weights(Progress progress) {
-  auto weights = app::load_weights(text_.checkpoint, *pool_, progress);
+Result<void> LocalModel::load_weights(const EngineOptions& options, Progress progress) {
+  auto weights = app::load_weights(text_.checkpoint, *pool_, progress, weight_options(options));
   if (!weights) return std::unexpected(weights.error());
   weights_ = std::move(*weights);
   return {};
 }
 
 Result<LocalModel::ContextPlan> LocalModel::plan_context(const EngineOptions& options,
-                                                         const model::Checkpoint& checkpoint) {
+                                                         const model::Checkpoint& checkpoint,
+                                                         size_t unloaded_bytes) {
   const model::ModelConfig& config = checkpoint.config();
   const size_t page_bytes =
       model::Decoder::kv_shape(config, kv_type_of(options.kv_cache_dtype)).page_bytes();
-  const size_t left = available_memory_bytes();
+  const size_t available = available_memory_bytes();
+  const size_t left = available - std::min(available, unloaded_bytes);
   if (left <= kHeapReserve) {
     return fail(Fault::kOverloaded, "kv-cache-memory: {} are left, {} of them for everything else",
                 bytes_text(left), bytes_text(kHeapReserve));
@@ -191,21 +205,35 @@ Result<LocalModel::ContextPlan> LocalModel::plan_context(const EngineOptions& op
       .max_model_len = static_cast<int>(std::min(static_cast<size_t>(wanted_len), positions))};
 }
 
-Result<size_t> LocalModel::estimate_bytes(const EngineOptions& options) {
-  auto path = find_model(options.model);
-  if (!path) return std::unexpected(path.error());
-  auto checkpoint = model::Checkpoint::open(*path, model::Checkpoint::Need::kModel);
-  if (!checkpoint) return std::unexpected(checkpoint.error());
-  auto plan = plan_context(options, **checkpoint);
-  if (!plan) return std::unexpected(plan.error());
-  size_t bytes = static_cast<size_t>(plan->page_count) * plan->page_bytes;
-  for (const model::Tensor& tensor : (*checkpoint)->file_tensors())
-    bytes += tensor.bytes;
-  return bytes;
+model::DecoderLimits LocalModel::decoder_limits(const EngineOptions& options,
+                                                const ContextPlan& plan) {
+  const auto batch_tokens =
+      static_cast<int>(std::min(int64_t{options.max_num_batched_tokens},
+                                int64_t{plan.max_model_len} * int64_t{options.max_num_seqs}));
+  return {.batch_tokens = batch_tokens, .logit_rows = std::min(32, batch_tokens)};
 }
 
-size_t LocalModel::memory_bytes() const {
-  return weights_->packed_bytes() + store_->bytes() + decoder_->activation_bytes();
+Result<MemoryNeed> LocalModel::estimate_memory(const EngineOptions& options) {
+  auto path = find_model(options.model);
+  if (!path) return std::unexpected(path.error());
+  auto opened = model::Checkpoint::open(*path, model::Checkpoint::Need::kModel);
+  if (!opened) return std::unexpected(opened.error());
+  const std::shared_ptr<const model::Checkpoint> checkpoint = std::move(*opened);
+  const auto weight_bytes = model::Weights::estimate_bytes(checkpoint, weight_options(options));
+  if (!weight_bytes) return std::unexpected(weight_bytes.error());
+  const auto plan = plan_context(options, *checkpoint, *weight_bytes);
+  if (!plan) return std::unexpected(plan.error());
+  return MemoryNeed{
+      .weight_bytes = Buffer::taken_bytes(*weight_bytes),
+      .kv_bytes = Buffer::taken_bytes(static_cast<size_t>(plan->page_count) * plan->page_bytes),
+      .activation_bytes = Buffer::taken_bytes(model::Decoder::activation_bytes_for(
+          checkpoint->config(), decoder_limits(options, *plan), thread_count(options)))};
+}
+
+MemoryNeed LocalModel::memory() const {
+  return {.weight_bytes = Buffer::taken_bytes(weights_->packed_bytes()),
+          .kv_bytes = store_->bytes(),
+          .activation_bytes = decoder_->activation_bytes()};
 }
 
 Result<void> LocalModel::start_engine(const EngineOptions& options, MetricRegistry& metrics) {
@@ -213,24 +241,24 @@ Result<void> LocalModel::start_engine(const EngineOptions& options, MetricRegist
   auto store = kv::PageStore::create(shape, plan_.page_count);
   if (!store) return std::unexpected(store.error());
   store_ = std::move(*store);
-  const auto batch_tokens =
-      static_cast<int>(std::min(int64_t{options.max_num_batched_tokens},
-                                int64_t{plan_.max_model_len} * int64_t{options.max_num_seqs}));
+  const model::DecoderLimits limits = decoder_limits(options, plan_);
   auto decoder = model::Decoder::create(
-      {.weights = *weights_, .table = *table_, .pool = *pool_, .store = *store_},
-      {.batch_tokens = batch_tokens, .logit_rows = std::min(32, batch_tokens)});
+      {.weights = *weights_, .table = *table_, .pool = *pool_, .store = *store_}, limits);
   if (!decoder) return std::unexpected(decoder.error());
   decoder_ = std::move(*decoder);
   metrics_ = std::make_unique<engine::EngineMetrics>(
       metrics, options.served_name.empty() ? text_.checkpoint->name() : options.served_name);
   engine::EngineConfig config;
   config.core.scheduler = scheduler_config(options);
-  config.core.scheduler.max_num_batched_tokens = batch_tokens;
+  config.core.scheduler.max_num_batched_tokens = limits.batch_tokens;
   auto eviction = kv::eviction_policy_named(options.scheduling.kv_eviction_policy);
   if (!eviction) return std::unexpected(eviction.error());
   config.core.eviction = *eviction;
   config.core.max_model_len = plan_.max_model_len;
   config.core.kv_page_count = plan_.page_count;
+  auto speculation = parse_speculative_config(options.speculative_config);
+  if (!speculation) return std::unexpected(speculation.error());
+  config.core.speculation = *speculation;
   config.max_queued = options.scheduling.max_queued;
   config.batch_timeout_s = options.scheduling.batch_timeout_s;
   engine_ =

@@ -32,6 +32,16 @@ struct ModelText {
 Result<ModelText> open_text(const std::string& model, model::Checkpoint::Need need,
                             std::string& warning);
 
+// What a model takes of the large memory that is taken once, before it serves. Beside it there are
+// tokenizer, tables and requests on the heap, some tens of MiB, and pages of the files that the
+// system takes back when it wants to.
+struct MemoryNeed {
+  size_t weight_bytes = 0;
+  size_t kv_bytes = 0;
+  size_t activation_bytes = 0;
+  size_t total() const { return weight_bytes + kv_bytes + activation_bytes; }
+};
+
 class LocalModel {
  public:
   enum class Progress : uint8_t { kSilent, kShown };
@@ -50,23 +60,27 @@ class LocalModel {
   int threads() const { return pool_->size(); }
   // One line: sizes in memory, context, instruction set.
   std::string summary() const;
-  // Weights, KV cache and activations.
-  size_t memory_bytes() const;
-  // About what load() with these options would take, from the files' headers. Errors as load()'s.
-  static Result<size_t> estimate_bytes(const EngineOptions& options);
+  MemoryNeed memory() const;
+  // What memory() would be after load() with these options, from the files' headers. Where the KV
+  // cache is a share of free memory, as much as there will be is only about known. Errors as
+  // load()'s.
+  static Result<MemoryNeed> estimate_memory(const EngineOptions& options);
 
  private:
   LocalModel() = default;
   Result<void> place(const EngineOptions& options);
-  Result<void> load_weights(Progress progress);
+  Result<void> load_weights(const EngineOptions& options, Progress progress);
   // How many pages the KV cache has and how long a request may be.
   struct ContextPlan {
     int page_count = 0;
     size_t page_bytes = 0;
     int max_model_len = 0;
   };
+  // `unloaded_bytes` of weights are still to come: they are not left for the cache.
   static Result<ContextPlan> plan_context(const EngineOptions& options,
-                                          const model::Checkpoint& checkpoint);
+                                          const model::Checkpoint& checkpoint,
+                                          size_t unloaded_bytes);
+  static model::DecoderLimits decoder_limits(const EngineOptions& options, const ContextPlan& plan);
   Result<void> start_engine(const EngineOptions& options, MetricRegistry& metrics);
 
   // Destroyed in reverse: the engine's thread ends before what it works on goes.
@@ -83,10 +97,13 @@ class LocalModel {
   ContextPlan plan_;
 };
 
+// What the options ask of weights. A quantization that has no such name means none.
+model::WeightOptions weight_options(const EngineOptions& options);
+
 // The parts of loading that `inferno bench` shares: weights with a progress line on stderr.
 Result<std::unique_ptr<model::Weights>> load_weights(
     std::shared_ptr<const model::Checkpoint> checkpoint, ThreadPool& pool,
-    LocalModel::Progress progress);
+    LocalModel::Progress progress, model::WeightOptions options = {});
 
 // "1.04 GiB".
 std::string bytes_text(size_t bytes);

@@ -62,14 +62,17 @@ Result<serve::ServedModel> LocalModelLoader::load(const serve::ModelSpec& spec) 
     const schedule::ServiceTarget& target = options.scheduling.config.targets[i];
     model.targets[i] = {.ttft_s = target.ttft_s, .tpot_s = target.tpot_s};
   }
+  model.takes_priority = scheduler_config(options).policy == schedule::Policy::kPriority;
   model.created = std::chrono::system_clock::now();
-  model.memory_bytes = local->memory_bytes();
+  model.memory_bytes = local->memory().total();
   model.owner = std::move(local);
   return model;
 }
 
 Result<size_t> LocalModelLoader::estimate_bytes(const serve::ModelSpec& spec) {
-  return LocalModel::estimate_bytes(options_for(spec));
+  const auto need = LocalModel::estimate_memory(options_for(spec));
+  if (!need) return std::unexpected(need.error());
+  return need->total();
 }
 
 Result<std::string> LocalModelLoader::check_source(const std::string& source) {

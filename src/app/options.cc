@@ -9,6 +9,7 @@
 
 #include "base/placement.h"
 #include "base/thread_pool.h"
+#include "kernel/isa_detect.h"
 #include "kernel/table_proof.h"
 
 namespace inferno::app {
@@ -88,8 +89,14 @@ void add_runtime_options(CLI::App& app, EngineOptions& options) {
         const auto bytes = parse_memory(text, size_t{1} << 30);
         return bytes ? std::string() : bytes.error().message;
       });
-  add_option(app, "--kv-cache-dtype", options.kv_cache_dtype, "type of cached keys and values")
-      ->check(CLI::IsMember({"f16", "f32"}));
+  add_option(
+      app, "--kv-cache-dtype", options.kv_cache_dtype,
+      "type of cached keys and values; int8 is half of f16, with a scale per token and head; "
+      "auto: f16")
+      ->check(CLI::IsMember({"auto", "f32", "f16", "bf16", "int8"}));
+  add_option(app, "--quantization", options.quantization,
+             "what weights of 16 or 32 bits become at load: q8 (8.5 bits) or q4k (4.5 bits)")
+      ->check(CLI::IsMember({"none", "q8", "q4k"}));
   add_option(app, "--threads", options.threads, "compute threads; 0: one per core")
       ->check(CLI::Range(0, 1024));
   add_option(app, "--isa", options.isa, "instruction set of the kernels")
@@ -100,6 +107,13 @@ void add_runtime_options(CLI::App& app, EngineOptions& options) {
       ->check([](const std::string& text) {
         const auto policy = parse_numa_policy(text);
         return policy ? std::string() : policy.error().message;
+      });
+  add_option(app, "--speculative-config", options.speculative_config,
+             "JSON: method (ngram: prompt lookup, or off), num_speculative_tokens, "
+             "prompt_lookup_max, prompt_lookup_min; answers are the same, sooner")
+      ->check([](const std::string& text) {
+        const auto config = parse_speculative_config(text);
+        return config ? std::string() : config.error().message;
       });
   app.add_flag("--enable-prefix-caching,!--no-enable-prefix-caching", options.prefix_caching,
                "reuse the KV of equal prefixes (on by default)")
@@ -185,6 +199,13 @@ Result<size_t> parse_memory(const std::string& text, size_t available_bytes, con
   return static_cast<size_t>(bytes);
 }
 
+kernel::KvType kv_type_of(const std::string& dtype) {
+  for (const auto type : {kernel::KvType::kF32, kernel::KvType::kBF16, kernel::KvType::kInt8}) {
+    if (dtype == kernel::name_of(type)) return type;
+  }
+  return kernel::KvType::kF16;
+}
+
 Result<const kernel::KernelTable*> table_of(const std::string& isa) {
   if (isa == "auto") {
     std::string warning;
@@ -192,10 +213,14 @@ Result<const kernel::KernelTable*> table_of(const std::string& isa) {
     if (!warning.empty()) fmt::print(stderr, "WARNING: {}", warning);
     return &best;
   }
-  for (const auto known : {kernel::Isa::kPlain, kernel::Isa::kAvx2, kernel::Isa::kAvx512}) {
+  for (const auto known : kernel::kIsas) {
     if (isa != kernel::name_of(known)) continue;
     const kernel::KernelTable* table = kernel::table(known);
-    if (table == nullptr) return fail_field("isa", "this CPU cannot run the kernels for {}", isa);
+    if (table == nullptr) {
+      const std::string reason =
+          known == kernel::Isa::kAmx ? ": " + kernel::amx_obstacle() : std::string();
+      return fail_field("isa", "this CPU cannot run the kernels for {}{}", isa, reason);
+    }
     const std::string difference =
         kernel::find_difference(*table, *kernel::table(kernel::Isa::kPlain));
     if (difference.empty()) return table;

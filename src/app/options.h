@@ -9,6 +9,7 @@
 #include <optional>
 #include <string>
 
+#include "app/speculative_config.h"
 #include "base/result.h"
 #include "kernel/kernels.h"
 #include "schedule/scheduler_config.h"
@@ -32,11 +33,13 @@ struct EngineOptions {
   int max_num_seqs = 64;
   int max_num_batched_tokens = 512;
   std::string kv_cache_memory = "25%";
-  std::string kv_cache_dtype = "f16";
-  int threads = 0;  // 0: one per core
+  std::string kv_cache_dtype = "auto";  // kv_type_of() says what that is
+  std::string quantization = "none";    // of full-precision weights at load: model/weights.h
+  int threads = 0;                      // 0: one per core
   std::string isa = "auto";
   bool prefix_caching = true;
-  std::string numa = "off";  // base/placement.h
+  std::string speculative_config{kDefaultSpeculativeConfig};  // app/speculative_config.h
+  std::string numa = "off";                                   // base/placement.h
   // What weights, cache and activations of all models together may take (--model-memory).
   size_t memory_limit_bytes = std::numeric_limits<size_t>::max();
   SchedulingOptions scheduling;
@@ -54,6 +57,10 @@ std::string variable_of(const std::string& flag);
 
 // The model and how it runs.
 void add_engine_options(CLI::App& app, EngineOptions& options);
+
+// The type of cached keys and values that `dtype` names: f32, f16, bf16, int8; "auto" is f16.
+// Requires: the flag allows it; another means f16.
+kernel::KvType kv_type_of(const std::string& dtype);
 
 // How a model runs, for a command that names its models in another way.
 void add_runtime_options(CLI::App& app, EngineOptions& options);

@@ -27,6 +27,20 @@ EngineOptions parse_engine(std::vector<std::string> arguments) {
   return options;
 }
 
+TEST(Options, NamesTheTypeOfTheKvCache) {
+  EXPECT_EQ(kv_type_of(parse_engine({"model"}).kv_cache_dtype), kernel::KvType::kF16);
+  const std::pair<const char*, kernel::KvType> named[] = {{"auto", kernel::KvType::kF16},
+                                                          {"f32", kernel::KvType::kF32},
+                                                          {"f16", kernel::KvType::kF16},
+                                                          {"bf16", kernel::KvType::kBF16},
+                                                          {"int8", kernel::KvType::kInt8}};
+  for (const auto& [name, type] : named) {
+    const EngineOptions options = parse_engine({"model", "--kv-cache-dtype", name});
+    EXPECT_EQ(kv_type_of(options.kv_cache_dtype), type) << name;
+  }
+  EXPECT_THROW(parse_engine({"model", "--kv-cache-dtype", "int4"}), CLI::Error);
+}
+
 TEST(Options, AFlagBeatsTheVariableAndTheVariableBeatsTheFile) {
   const std::string file = ::testing::TempDir() + "options_test.toml";
   std::ofstream(file) << "max-num-seqs = 3\nthreads = 5\nmodel = \"from-file\"\n";
@@ -86,7 +100,15 @@ TEST(ParseMemory, RefusesWhatIsNoAmount) {
 TEST(TableOf, KnowsEveryTableOfThisCpu) {
   EXPECT_EQ((*table_of("plain"))->isa, kernel::Isa::kPlain);
   EXPECT_EQ(*table_of("auto"), &kernel::best_table());
-  EXPECT_FALSE(table_of("amx"));
+  EXPECT_FALSE(table_of("mmx"));
+}
+
+TEST(TableOf, SaysWhyThereIsNoAmx) {
+  const auto found = table_of("amx");
+  if (found) GTEST_SKIP() << "this CPU has AMX";
+  const std::string& why = found.error().message;
+  EXPECT_NE(why.find("this CPU has "), std::string::npos) << why;
+  EXPECT_NE(why.find("AMX"), std::string::npos) << why;
 }
 
 TEST(FindModel, FindsPathsAndCachedNamesAndSaysWhereItLooked) {

@@ -137,6 +137,8 @@ int run_simulate(int argc, char** argv) {
       "Replays traffic through the real scheduler, pool and prefix cache in virtual time.");
   add_options(app, options);
   if (const auto code = parse(app, argc, argv)) return *code;
+  if (auto limits = schedule::check_limits(options.simulation.core.scheduler); !limits)
+    return report("simulate", limits.error());
   load::Plan plan;
   if (auto made = prepare_plan(options, plan); !made) return report("simulate", made.error());
   for (const std::string& name : options.policies) {

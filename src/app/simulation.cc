@@ -49,6 +49,7 @@ class Player final : public request::EventSink {
         if (auto started = start_request(next); !started) return std::unexpected(started.error());
       }
       core_.step();
+      core_.forget_finished_clients();
       const int waiting = core_.scheduler().waiting_count() + core_.scheduler().deferred_count();
       peak_waiting_ = std::max<int64_t>(peak_waiting_, waiting);
     }

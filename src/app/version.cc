@@ -6,7 +6,7 @@ namespace inferno::app {
 
 int run_version(int, char**) {
   fmt::print("inferno {}\ncompiler {}\nkernels", INFERNO_VERSION, __VERSION__);
-  for (const auto isa : {kernel::Isa::kPlain, kernel::Isa::kAvx2, kernel::Isa::kAvx512}) {
+  for (const auto isa : kernel::kIsas) {
     fmt::print(" {}{}", kernel::name_of(isa),
                kernel::table(isa) != nullptr ? "" : " (not on this CPU)");
   }

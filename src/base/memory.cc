@@ -39,7 +39,16 @@ size_t round_up(size_t bytes, size_t alignment) {
   return (bytes + alignment - 1) / alignment * alignment;
 }
 
+// From here on a Buffer has huge pages.
+size_t alignment_of(size_t bytes) {
+  return bytes >= kHugePageBytes ? kHugePageBytes : kPageBytes;
+}
+
 }  // namespace
+
+size_t Buffer::taken_bytes(size_t bytes) {
+  return round_up(bytes, alignment_of(bytes));
+}
 
 Buffer::~Buffer() {
   if (data_ == nullptr) return;
@@ -57,9 +66,9 @@ Buffer& Buffer::operator=(Buffer&& other) noexcept {
 Result<Buffer> Buffer::allocate(size_t bytes, std::string_view owner) {
   Buffer buffer;
   if (bytes == 0) return buffer;
-  const bool large = bytes >= kHugePageBytes;
-  const size_t alignment = large ? kHugePageBytes : kPageBytes;
-  const size_t rounded = round_up(bytes, alignment);
+  const size_t alignment = alignment_of(bytes);
+  const bool large = alignment == kHugePageBytes;
+  const size_t rounded = taken_bytes(bytes);
   const size_t mapped = rounded + (large ? kHugePageBytes : 0);
   if (large) {
     const AvailableMemory available = available_memory();

@@ -41,6 +41,9 @@ class Buffer {
   // for it all the same, and kill the process once they are used.
   static Result<Buffer> allocate(size_t bytes, std::string_view owner);
 
+  // What allocate() takes for so many bytes: size() of its Buffer.
+  static size_t taken_bytes(size_t bytes);
+
   uint8_t* data() { return data_; }
   const uint8_t* data() const { return data_; }
   size_t size() const { return bytes_; }

@@ -19,6 +19,7 @@ TEST(Buffer, IsZeroedAndAligned) {
     auto buffer = Buffer::allocate(bytes, "test");
     ASSERT_TRUE(buffer) << buffer.error().message;
     EXPECT_GE(buffer->size(), bytes);
+    EXPECT_EQ(buffer->size(), Buffer::taken_bytes(bytes));
     EXPECT_EQ(
         reinterpret_cast<uintptr_t>(buffer->data()) % (bytes >= (2u << 20) ? (2u << 20) : 4096),
         0u);

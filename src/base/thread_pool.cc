@@ -15,9 +15,9 @@ namespace {
 // operations of a layer and shorter than what a sleeping neighbour on the same core would notice.
 constexpr int kSpins = 2000;
 
-// Pieces per thread when the work is large: enough that a thread that lost its core for a moment
-// does not hold up the others, few enough that the shared counter stays cold.
-constexpr int kPiecesPerThread = 4;
+// A small piece is this part of a thread's share of large work: little to wait for at the end, and
+// few enough that the shared counter stays cold.
+constexpr int kSmallPiecesPerShare = 32;
 
 }  // namespace
 
@@ -55,14 +55,13 @@ Result<void> ThreadPool::pin_caller() {
 
 void ThreadPool::run(const Job& job) {
   if (job.count <= 0) return;
-  job_ = job;
-  const int pieces = size() * kPiecesPerThread;
-  job_.grain = std::max(job.grain, (job.count / pieces / job.grain) * job.grain);
-  next_.store(0, std::memory_order_relaxed);
-  if (threads_.empty() || job_.count <= job_.grain) {
-    take_pieces(0);
+  if (threads_.empty() || job.count <= job.grain) {
+    job.call(job.context, Range{0, job.count}, 0);
     return;
   }
+  job_ = job;
+  cut();
+  next_.store(0, std::memory_order_relaxed);
   busy_.store(static_cast<int>(threads_.size()), std::memory_order_relaxed);
   generation_.fetch_add(1, std::memory_order_release);
   generation_.notify_all();
@@ -76,11 +75,26 @@ void ThreadPool::run(const Job& job) {
   }
 }
 
+void ThreadPool::cut() {
+  const int grains = (job_.count + job_.grain - 1) / job_.grain;
+  large_ = grains * 3 / (4 * size());
+  small_ = std::max(1, grains / (kSmallPiecesPerShare * size()));
+  const int left = grains - large_ * size();
+  pieces_ = (large_ > 0 ? size() : 0) + (left + small_ - 1) / small_;
+}
+
+int ThreadPool::begin_of(int piece) const {
+  const int large_pieces = large_ > 0 ? size() : 0;
+  if (piece <= large_pieces) return piece * large_ * job_.grain;
+  return (large_pieces * large_ + (piece - large_pieces) * small_) * job_.grain;
+}
+
 void ThreadPool::take_pieces(int worker) {
   for (;;) {
-    const int begin = next_.fetch_add(job_.grain, std::memory_order_relaxed);
-    if (begin >= job_.count) return;
-    job_.call(job_.context, Range{begin, std::min(begin + job_.grain, job_.count)}, worker);
+    const int piece = next_.fetch_add(1, std::memory_order_relaxed);
+    if (piece >= pieces_) return;
+    const int end = std::min(begin_of(piece + 1), job_.count);
+    job_.call(job_.context, Range{begin_of(piece), end}, worker);
   }
 }
 

@@ -2,10 +2,12 @@
 //
 //   pool.parallel_for(panels, 4, [&](Range range, int worker) { ... });
 //
-// The range [0, count) is cut into pieces of at least `grain`; threads take pieces from a shared
-// counter until none is left, and the call returns when all are done. Which thread computes a piece
-// is left to chance, so a piece must only write outputs of its own; then the result never depends
-// on the number of threads.
+// The range [0, count) is cut at multiples of `grain`: one large piece for each thread, three
+// quarters of the whole together, and small ones of the rest, so that a thread that was held up
+// leaves little for the others to wait for. Threads take pieces from a shared counter until none is
+// left, and the call returns when all are done. Which thread computes a piece is left to chance, so
+// a piece must only write outputs of its own; then the result never depends on the number of
+// threads.
 //
 // Threads: parallel_for belongs to one thread (the engine's), which takes part as worker 0. The
 //          others spin for a while after a piece of work, because the next one usually follows
@@ -73,10 +75,15 @@ class ThreadPool {
   };
 
   void run(const Job& job);
+  void cut();
+  int begin_of(int piece) const;
   void take_pieces(int worker);
   void serve(int worker);
 
   Job job_;
+  int large_ = 0;   // grains of each of the first size() pieces
+  int small_ = 1;   // and of each of the others
+  int pieces_ = 0;  // of both
   alignas(64) std::atomic<int> next_{0};
   alignas(64) std::atomic<uint32_t> generation_{0};
   alignas(64) std::atomic<int> busy_{0};

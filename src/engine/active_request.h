@@ -13,6 +13,7 @@
 
 #include "base/clock.h"
 #include "engine/answer_text.h"
+#include "engine/draft_proposer.h"
 #include "request/generator.h"
 #include "sample/sampler.h"
 #include "schedule/sequence.h"
@@ -31,11 +32,11 @@ inline schedule::SequenceTraits traits_of(const request::Request& request) {
 }
 
 struct ActiveRequest final : schedule::Sequence {
-  // `max_tokens`: prompt and answer.
+  // `most_tokens`: prompt and answer.
   ActiveRequest(request::Request taken, std::shared_ptr<request::EventSink> events,
-                const token::Tokenizer& tokenizer, int max_tokens)
+                const token::Tokenizer& tokenizer, int most_tokens)
       : Sequence(taken.id, std::move(taken.prompt),
-                 token::root_hash({.salt = taken.cache_salt, .adapter = {}}), max_tokens,
+                 token::root_hash({.salt = taken.cache_salt, .adapter = {}}), most_tokens,
                  traits_of(taken)),
         request(std::move(taken)),
         sink(std::move(events)),
@@ -46,9 +47,11 @@ struct ActiveRequest final : schedule::Sequence {
   AnswerText text;
   std::optional<sample::SamplingState> sampling;
   std::vector<request::TokenOutput>
-      prompt_outputs;         // as far as scored; only when prompt_logprobs was set
-  request::TokenOutput next;  // chosen in this step
-  bool lacks_memory = false;  // its alternatives could not be told
+      prompt_outputs;                        // as far as scored; only when prompt_logprobs was set
+  std::unique_ptr<DraftProposer> proposer;   // none: nothing is guessed
+  std::vector<request::TokenOutput> chosen;  // in this step: one, and one for each draft that is
+                                             // what was chosen
+  bool lacks_memory = false;                 // its alternatives could not be told
   std::optional<TimePoint> first_scheduled;
   std::optional<TimePoint> first_token;
 };

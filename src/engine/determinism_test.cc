@@ -1,7 +1,7 @@
 // The promise of the project, tried on real arithmetic: a request's tokens and logprobs are the
 // same bytes alone and in a crowd, however its prompt is cut, on one thread and two, with and
-// without the prefix cache, under preemption, and, for quantized weights, on every instruction set
-// this CPU has.
+// without the prefix cache, under preemption, with and without speculation, and, for quantized
+// weights, on every instruction set this CPU has.
 //
 // INFERNO_TEST_ALL_MODELS=1 adds the large models of the cache and asks every question of all 32
 // requests (minutes; tests/accept/determinism.sh).
@@ -13,6 +13,7 @@
 #include <random>
 
 #include "engine/engine.h"
+#include "engine/test_oracle.h"
 #include "model/decoder.h"
 
 namespace inferno::engine {
@@ -45,6 +46,8 @@ class Transcript final : public request::EventSink {
         spelled_ += fmt::format(" {}:{:a}", top.token, top.logprob);
       spelled_ += "\n";
     }
+    for (const request::TokenOutput& token : event.tokens)
+      tokens_.push_back(token.token);
     spelled_ += event.text;
     is_done_ = event.finish.has_value();
     if (is_done_) done_.notify_all();
@@ -56,12 +59,19 @@ class Transcript final : public request::EventSink {
     return spelled_;
   }
 
+  // Requires: wait() has returned.
+  const std::vector<TokenId>& tokens() const { return tokens_; }
+
  private:
   std::mutex mutex_;
   std::condition_variable done_;
   std::string spelled_;
+  std::vector<TokenId> tokens_;
   bool is_done_ = false;
 };
+
+// Who guesses: nobody, prompt lookup by single tokens, or one who knows and lies now and then.
+enum class Guesses : uint8_t { kNone, kLookup, kOracle };
 
 struct Variation {
   std::string name;
@@ -71,6 +81,7 @@ struct Variation {
   bool caching = true;
   int pages = 1024;
   int requests = kRequests;
+  Guesses guesses = Guesses::kNone;
 };
 
 enum class Order : uint8_t { kTogether, kOneByOne };
@@ -97,17 +108,31 @@ class Bench {
         {.batch_tokens = how.budget, .logit_rows = std::min(8, how.budget)});
     MetricRegistry registry;
     EngineMetrics metrics(registry, "model");
+    SpeculationConfig speculation;
+    DraftProposerFactory proposers;
+    if (how.guesses != Guesses::kNone) {
+      speculation = {.method = SpeculationMethod::kPromptLookup,
+                     .num_speculative_tokens = how.guesses == Guesses::kOracle ? 9 : 4,
+                     .prompt_lookup_min = 1,
+                     .lengths = schedule::DraftLengthRule::kLongest};
+    }
+    if (how.guesses == Guesses::kOracle) {
+      proposers = oracle_factory(
+          texts_, {.lie_percent = 15, .vocab_size = static_cast<int>(tokenizer_->vocab_size())});
+    }
     Engine engine({.model = **decoder,
                    .tokenizer = *tokenizer_,
                    .table = table,
                    .pool = pool_,
                    .metrics = metrics,
-                   .clock = clock_},
+                   .clock = clock_,
+                   .proposers = proposers},
                   {.core = {.scheduler = {.max_num_seqs = 16,
                                           .max_num_batched_tokens = how.budget,
                                           .prefix_caching = how.caching},
                             .max_model_len = kMaxModelLen,
-                            .kv_page_count = how.pages}});
+                            .kv_page_count = how.pages,
+                            .speculation = speculation}});
     std::vector<std::string> spelled;
     std::vector<std::shared_ptr<Transcript>> running;
     for (int i = 0; i < how.requests; ++i) {
@@ -122,10 +147,20 @@ class Bench {
     }
     for (const auto& transcript : running)
       spelled.push_back(transcript->wait());
+    if (texts_.empty()) remember(running);
     return spelled;
   }
 
  private:
+  // What the oracle knows.
+  void remember(const std::vector<std::shared_ptr<Transcript>>& answers) {
+    for (size_t i = 0; i < answers.size(); ++i) {
+      texts_.push_back(request_of(static_cast<int>(i)).prompt);
+      const std::vector<TokenId>& tokens = answers[i]->tokens();
+      texts_.back().insert(texts_.back().end(), tokens.begin(), tokens.end());
+    }
+  }
+
   // Some requests are another choice for the prompt of the one before.
   static bool is_fork(int index) { return index % 8 == 7; }
 
@@ -146,6 +181,10 @@ class Bench {
     request.sampling.seed = static_cast<uint64_t>(index);
     request.sampling.temperature = index % 3 == 0 ? 0.0f : 0.9f;
     request.sampling.top_p = index % 4 == 1 ? 0.9f : 1.0f;
+    if (index % 6 == 2) {
+      request.sampling.repetition_penalty = 1.2f;
+      request.sampling.frequency_penalty = 0.3f;
+    }
     if (index % 4 > 0) request.service_class = static_cast<request::ServiceClass>(index % 4 - 1);
     request.client = index % 5 == 0 ? "greedy" : "modest";
     return request;
@@ -156,6 +195,7 @@ class Bench {
   std::shared_ptr<const model::Checkpoint> checkpoint_;
   std::unique_ptr<token::Tokenizer> tokenizer_;
   std::unique_ptr<model::Weights> weights_;
+  KnownTexts texts_;  // prompt and answer of every request, as first answered
 };
 
 struct Subject {
@@ -184,9 +224,17 @@ TEST_P(Determinism, SameBytesHoweverARequestIsServed) {
       {.name = "without prefix cache", .caching = false},
       {.name = "chunks of 64 without prefix cache", .budget = 64, .caching = false},
       {.name = "under preemption", .pages = kMaxModelLen / 16},
+      {.name = "prompt lookup", .guesses = Guesses::kLookup},
+      {.name = "guesses mostly right", .guesses = Guesses::kOracle},
+      {.name = "guesses, chunks of 7",
+       .budget = 7,
+       .requests = few * 2 > kRequests ? kRequests : few * 2,
+       .guesses = Guesses::kOracle},
+      {.name = "guesses without prefix cache", .caching = false, .guesses = Guesses::kOracle},
+      {.name = "guesses under preemption", .pages = kMaxModelLen / 16, .guesses = Guesses::kOracle},
       {.name = "one thread", .threads = 1},
       {.name = "one thread, chunks of 64", .budget = 64, .threads = 1}};
-  for (const auto isa : {kernel::Isa::kPlain, kernel::Isa::kAvx2, kernel::Isa::kAvx512}) {
+  for (const auto isa : kernel::kIsas) {
     if (kernel::table(isa) == nullptr) continue;
     variations.push_back({.name = kernel::name_of(isa),
                           .isa = isa,

@@ -60,8 +60,6 @@ Result<void> Engine::check(const request::Request& request) const {
 // What is wrong only at this time. Requires: mutex_ is held.
 Result<void> Engine::admit(const request::Request& request) const {
   if (is_stopping_) return fail(Fault::kOverloaded, "the engine is stopping");
-  const auto prompt_tokens = static_cast<int>(request.prompt.size());
-  const auto service_class = request.service_class.value_or(request::ServiceClass::kStandard);
   if (unfinished_ >= config_.max_queued) {
     Error error{
         Fault::kOverloaded,
@@ -71,7 +69,16 @@ Result<void> Engine::admit(const request::Request& request) const {
     return std::unexpected(std::move(error));
   }
   if (auto shared = check_share(request.client); !shared) return shared;
+  return check_deadline(request);
+}
+
+// Refuses what is expected to miss its deadline: with its first token, or with its last one even
+// when the answer takes no more than the least time that can be hoped for. Requires: mutex_ is
+// held.
+Result<void> Engine::check_deadline(const request::Request& request) const {
   if (!request.deadline) return {};
+  const auto prompt_tokens = static_cast<int>(request.prompt.size());
+  const auto service_class = request.service_class.value_or(request::ServiceClass::kStandard);
   const double left = seconds_between(parts_.clock.now(), *request.deadline);
   if (left <= 0.0) {
     return std::unexpected(
@@ -82,13 +89,31 @@ Result<void> Engine::admit(const request::Request& request) const {
   const int computed_tokens = config_.core.scheduler.prefix_caching
                                   ? std::min(prompt_tokens, kv::kPageTokens)
                                   : prompt_tokens;
-  const double needed = schedule::predicted_ttft_s(forecast_, computed_tokens, service_class);
-  if (needed > left) {
+  const double first_s = schedule::predicted_ttft_s(forecast_, computed_tokens, service_class);
+  if (first_s > left) {
     Error error{Fault::kOverloaded,
                 fmt::format("the first token is expected in {:.1f} s, timeout_s leaves {:.1f} s",
-                            needed, left),
+                            first_s, left),
                 "timeout_s"};
-    error.retry_after_s = needed - left;
+    error.retry_after_s = first_s - left;
+    return std::unexpected(std::move(error));
+  }
+  const request::SamplingParams& sampling = request.sampling;
+  const int most = std::min(sampling.max_tokens, max_model_len() - prompt_tokens);
+  const bool is_exact =
+      sampling.ignore_eos && sampling.stop.empty() && sampling.stop_token_ids.empty();
+  const int least = std::min(is_exact ? most : sampling.min_tokens, most);
+  const int answer_tokens =
+      schedule::expected_answer_tokens(forecast_, service_class, {.least = least, .most = most});
+  const double last_s = first_s + schedule::least_answer_s(forecast_, answer_tokens);
+  if (last_s > left) {
+    Error error{
+        Fault::kOverloaded,
+        fmt::format("an answer of {} tokens is expected to take {:.1f} s at least, timeout_s "
+                    "leaves {:.1f} s",
+                    answer_tokens, last_s, left),
+        "timeout_s"};
+    error.retry_after_s = schedule::retry_after_s(forecast_);
     return std::unexpected(std::move(error));
   }
   return {};
@@ -148,12 +173,14 @@ bool Engine::take_commands() {
   return !is_stopping_;
 }
 
+// Only requests begin the wait for companions, and only requests are companions: a cancellation of
+// what has ended already must not make the next request wait.
 void Engine::wait_for_commands(std::unique_lock<std::mutex>& lock) {
   wake_.wait(lock, [this] { return !commands_.empty() || is_stopping_; });
-  if (config_.batch_timeout_s <= 0.0) return;
-  const auto most = static_cast<size_t>(config_.core.scheduler.max_num_seqs);
-  wake_.wait_for(lock, std::chrono::duration<double>(config_.batch_timeout_s),
-                 [&] { return commands_.size() >= most || is_stopping_; });
+  if (config_.batch_timeout_s <= 0.0 || unfinished_ == 0) return;
+  wake_.wait_for(lock, std::chrono::duration<double>(config_.batch_timeout_s), [this] {
+    return unfinished_ >= config_.core.scheduler.max_num_seqs || is_stopping_;
+  });
 }
 
 void Engine::carry_out() {

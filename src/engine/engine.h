@@ -61,6 +61,7 @@ class Engine final : public request::Generator {
 
   Result<void> check(const request::Request& request) const;
   Result<void> admit(const request::Request& request) const;
+  Result<void> check_deadline(const request::Request& request) const;
   Result<void> check_share(const std::string& client) const;
   void run();
   bool take_commands();

@@ -40,7 +40,7 @@ EngineCore::EngineCore(const Parts& parts, const CoreConfig& config)
     : parts_(parts),
       config_(config),
       pages_(config.kv_page_count, config.eviction),
-      scheduler_(config.scheduler, pages_),
+      scheduler_(config.scheduler, pages_, draft_limits(config.speculation)),
       logits_(as_size(parts.model.max_logit_rows()) * as_size(parts.model.vocab_size())) {
   CHECK(config.max_model_len >= 2 && kv::pages_for(config.max_model_len) <= config.kv_page_count,
         "{} tokens in {} pages", config.max_model_len, config.kv_page_count);
@@ -50,6 +50,12 @@ EngineCore::EngineCore(const Parts& parts, const CoreConfig& config)
   pieces_.reserve(as_size(config.scheduler.max_num_seqs));
   wanted_.reserve(as_size(config.scheduler.max_num_batched_tokens));
   row_indices_.reserve(as_size(parts.model.max_logit_rows()));
+  runs_.reserve(as_size(parts.model.max_logit_rows()));
+  most_drafts_ = draft_limits(config.speculation).most_tokens;
+  if (most_drafts_ > 0) {
+    if (!parts_.proposers) parts_.proposers = proposer_factory(config.speculation);
+    parts_.metrics.expect_drafts(most_drafts_);
+  }
   publish_gauges();
 }
 
@@ -94,6 +100,11 @@ void EngineCore::add_request(request::Request request,
     request::TokenOutput first;  // nothing comes before it, so it has no probability
     first.token = active.tokens.front();
     active.prompt_outputs.push_back(std::move(first));
+  }
+  active.chosen.reserve(as_size(most_drafts_ + 1));
+  if (most_drafts_ > 0) {
+    active.proposer = parts_.proposers(max_tokens);
+    active.draft_offer.reserve(as_size(most_drafts_));
   }
   active_.emplace(id, std::move(added));
   finished_clients_.reserve(finished_clients_.size() + active_.size());
@@ -177,19 +188,29 @@ void EngineCore::collect_logit_rows() {
   int row = 0;
   for (size_t i = 0; i < chunks_.size(); ++i) {
     const schedule::ScheduledChunk& chunk = chunks_[i];
-    const ActiveRequest& active = active_of(*chunk.sequence);
-    auto next_prompt_index = static_cast<int>(active.prompt_outputs.size());
-    for (int r = 0; r < chunk.count; ++r) {
-      const int index = chunk.first + r + 1;  // the token that this row's logits speak of
-      const bool scores = active.request.sampling.prompt_logprobs && index == next_prompt_index &&
-                          index < chunk.sequence->prompt_count;
-      if (scores) {
-        wanted_.push_back({.row = row + r, .chunk = static_cast<int>(i), .prompt_index = index});
-        ++next_prompt_index;
-      }
-    }
+    const auto index = static_cast<int>(i);
+    collect_prompt_rows(index, row);
     row += chunk.count;
-    if (chunk.yields) wanted_.push_back({.row = row - 1, .chunk = static_cast<int>(i)});
+    if (!chunk.yields) continue;
+    active_of(*chunk.sequence).chosen.clear();
+    for (int drafts = 0; drafts <= chunk.draft_count; ++drafts) {
+      wanted_.push_back(
+          {.row = row - 1 - chunk.draft_count + drafts, .chunk = index, .drafts_before = drafts});
+    }
+  }
+}
+
+// The rows of a chunk, the first of which is `first_row`, that score prompt tokens.
+void EngineCore::collect_prompt_rows(int chunk_index, int first_row) {
+  const schedule::ScheduledChunk& chunk = chunks_[as_size(chunk_index)];
+  const ActiveRequest& active = active_of(*chunk.sequence);
+  if (!active.request.sampling.prompt_logprobs) return;
+  auto next_index = static_cast<int>(active.prompt_outputs.size());
+  for (int r = 0; r < chunk.known_count(); ++r) {
+    const int index = chunk.first + r + 1;  // the token that this row's logits speak of
+    if (index != next_index || index >= active.prompt_count) continue;
+    wanted_.push_back({.row = first_row + r, .chunk = chunk_index, .prompt_index = index});
+    ++next_index;
   }
 }
 
@@ -206,11 +227,26 @@ void EngineCore::compute_logits_and_sample() {
       }
     }
     parts_.model.logits(row_indices_, logits_.data());
-    parts_.pool.parallel_for(static_cast<int>(group.size()), 1, [&](Range range, int worker) {
-      for (int slot = range.begin; slot < range.end; ++slot) {
-        sample_row(group[as_size(slot)], slot, worker);
+    find_runs(group);
+    parts_.pool.parallel_for(static_cast<int>(runs_.size()), 1, [&](Range range, int worker) {
+      for (int i = range.begin; i < range.end; ++i) {
+        const Range run = runs_[as_size(i)];
+        for (int slot = run.begin; slot < run.end; ++slot)
+          sample_row(group[as_size(slot)], slot, worker);
       }
     });
+  }
+}
+
+// A sequence's rows behind drafts wait for what the rows before them choose; all others are alone.
+void EngineCore::find_runs(std::span<const LogitRow> group) {
+  runs_.clear();
+  for (int slot = 0; slot < static_cast<int>(group.size()); ++slot) {
+    if (slot > 0 && group[as_size(slot)].drafts_before > 0) {
+      runs_.back().end = slot + 1;
+    } else {
+      runs_.push_back({.begin = slot, .end = slot + 1});
+    }
   }
 }
 
@@ -225,11 +261,24 @@ void EngineCore::sample_row(const LogitRow& want, int slot, int worker) {
           sampler.score(logits, active.tokens[as_size(*want.prompt_index)],
                         *active.request.sampling.prompt_logprobs);
     } else {
-      active.next = sampler.sample(logits, *active.sampling, active.token_count());
+      choose(want, logits, sampler);
     }
   } catch (const std::bad_alloc&) {
     active.lacks_memory = true;  // told by emit(): nothing may leave a parallel region
   }
+}
+
+// Chooses the token that a row speaks of, unless a draft before it is not what was chosen.
+void EngineCore::choose(const LogitRow& want, std::span<float> logits, sample::Sampler& sampler) {
+  ActiveRequest& active = active_of(*chunks_[as_size(want.chunk)].sequence);
+  const int known = active.token_count();
+  if (static_cast<int>(active.chosen.size()) != want.drafts_before) return;
+  if (want.drafts_before > 0 &&
+      active.chosen.back().token != active.tokens[as_size(known + want.drafts_before - 1)]) {
+    return;
+  }
+  active.chosen.push_back(sampler.sample(logits, *active.sampling, known + want.drafts_before));
+  active.sampling->accept(active.chosen.back().token);
 }
 
 void EngineCore::emit_chunks() {
@@ -251,21 +300,49 @@ void EngineCore::emit_chunks() {
   }
 }
 
+// Tells the tokens of a step one by one, each as if a step of its own had chosen it: an answer that
+// ends with one of them has never heard of those after it.
 void EngineCore::emit(ActiveRequest& active) {
   if (active.lacks_memory) throw std::bad_alloc();
-  request::TokenEvent event;
-  event.id = active.id;
-  if (!active.first_token) {
-    active.first_token = parts_.clock.now();
-    event.prompt_tokens = std::move(active.prompt_outputs);
-    spell_prompt(event.prompt_tokens);
-  }
-  accept_token(active, event);
-  if (event.finish) {
-    finish_request(active, std::move(event));
-  } else {
+  judge_drafts(active, active.verified_count);
+  for (size_t i = 0; i < active.chosen.size(); ++i) {
+    if (i > 0) scheduler_.accept_draft(active, parts_.clock.now());
+    request::TokenEvent event;
+    event.id = active.id;
+    if (!active.first_token) {
+      active.first_token = parts_.clock.now();
+      event.prompt_tokens = std::move(active.prompt_outputs);
+      spell_prompt(event.prompt_tokens);
+    }
+    accept_token(active, active.chosen[i], event);
+    if (event.finish) {
+      finish_request(active, std::move(event));
+      return;
+    }
     active.sink->on_event(std::move(event));
   }
+  guess_next(active);
+}
+
+// Learns what the guesses for this step were worth, of which the first `computed_drafts` were
+// computed.
+void EngineCore::judge_drafts(ActiveRequest& active, int computed_drafts) {
+  const size_t compared = std::min(active.draft_offer.size(), active.chosen.size());
+  if (compared == 0) return;
+  size_t hits = 0;
+  while (hits < compared && active.draft_offer[hits] == active.chosen[hits].token)
+    ++hits;
+  scheduler_.learn_drafts(active, {.hits = static_cast<int>(hits), .has_missed = hits < compared});
+  if (computed_drafts == 0) return;
+  parts_.metrics.record_drafts(computed_drafts, static_cast<int>(active.chosen.size()) - 1);
+}
+
+void EngineCore::guess_next(ActiveRequest& active) {
+  active.draft_offer.clear();
+  // The last token of an answer is never computed.
+  const int most = std::min(most_drafts_, active.max_tokens - active.token_count() - 1);
+  if (most <= 0 || !active.proposer) return;
+  active.draft_match_length = active.proposer->propose(active.tokens, most, active.draft_offer);
 }
 
 // Gives each prompt token the text it adds, so that all of them together are the prompt's text.
@@ -278,11 +355,11 @@ void EngineCore::spell_prompt(std::vector<request::TokenOutput>& outputs) const 
 
 // Appends the chosen token to the sequence and the text, and says in `event` whether the answer
 // ends with it.
-void EngineCore::accept_token(ActiveRequest& active, request::TokenEvent& event) {
+void EngineCore::accept_token(ActiveRequest& active, request::TokenOutput& output,
+                              request::TokenEvent& event) {
   const request::SamplingParams& sampling = active.request.sampling;
-  const TokenId token = active.next.token;
+  const TokenId token = output.token;
   active.tokens.push_back(token);
-  active.sampling->accept(token);
   const int generated = active.generated_count();
   const bool may_stop = generated >= sampling.min_tokens;
   const bool ends = !sampling.ignore_eos && parts_.tokenizer.is_end_of_generation(token);
@@ -294,14 +371,14 @@ void EngineCore::accept_token(ActiveRequest& active, request::TokenEvent& event)
     if (sampling.include_stop_str_in_output) {
       AnswerText::Step step = active.text.push(token, {.may_stop = false});
       event.text = std::move(step.text);
-      active.next.text = std::move(step.own);
+      output.text = std::move(step.own);
     }
     event.text += active.text.finish();
   } else {
     AnswerText::Step step = active.text.push(
         token, {.may_stop = generated > sampling.min_tokens || sampling.min_tokens == 0});
     event.text = std::move(step.text);
-    active.next.text = std::move(step.own);
+    output.text = std::move(step.own);
     if (!step.stop_string.empty()) {
       event.finish = request::FinishReason::kStop;
       event.stop_string = std::move(step.stop_string);
@@ -310,7 +387,7 @@ void EngineCore::accept_token(ActiveRequest& active, request::TokenEvent& event)
       event.text += active.text.finish();
     }
   }
-  event.tokens.push_back(std::move(active.next));
+  event.tokens.push_back(std::move(output));
 }
 
 void EngineCore::finish_request(ActiveRequest& active, request::TokenEvent event) {

@@ -1,7 +1,11 @@
 // The step loop without its thread: everything the engine knows, and one step at a time.
 //
 //   start, cancel -> step: end what expired -> schedule -> copy pages -> forward -> logits
-//                          -> sample -> emit
+//                          -> sample -> emit -> guess what comes next
+//
+// Speculation is exact: a row behind a draft is sampled only when the draft is what was sampled,
+// from the same logits, state and random numbers as if it had been computed in a step of its own,
+// and its token is told in an event of its own. Whatever is guessed, the events are the same.
 //
 // The engine (engine.h) drives it on a thread of its own; a simulation drives it with a clock and a
 // model that only pretend, as fast as it can.
@@ -23,6 +27,7 @@
 #include "base/clock.h"
 #include "base/thread_pool.h"
 #include "engine/engine_metrics.h"
+#include "engine/speculation_config.h"
 #include "kernel/kernels.h"
 #include "kv/block_pool.h"
 #include "model/forward_pass.h"
@@ -40,6 +45,7 @@ struct CoreConfig {
   kv::EvictionPolicyKind eviction = kv::EvictionPolicyKind::kLru;
   int max_model_len = 0;  // prompt plus answer, in tokens; at most what the pool holds
   int kv_page_count = 0;
+  SpeculationConfig speculation{};
 };
 
 class EngineCore {
@@ -52,6 +58,7 @@ class EngineCore {
     ThreadPool& pool;
     EngineMetrics& metrics;
     const Clock& clock;
+    DraftProposerFactory proposers = {};  // instead of what the configuration's method says
   };
 
   // Requires: max_model_len >= 2 and kv_page_count pages hold it.
@@ -86,10 +93,11 @@ class EngineCore {
 
  private:
   // A row of the step's batch whose logits are wanted: they score a prompt token, or choose the
-  // next.
+  // next, or the one after the first `drafts_before` drafts.
   struct LogitRow {
     int row = 0;
     int chunk = 0;
+    int drafts_before = 0;
     std::optional<int> prompt_index = std::nullopt;
   };
 
@@ -98,11 +106,17 @@ class EngineCore {
   void copy_pages();
   void forward_chunks(TimePoint now);
   void collect_logit_rows();
+  void collect_prompt_rows(int chunk_index, int first_row);
   void compute_logits_and_sample();
+  void find_runs(std::span<const LogitRow> group);
   void sample_row(const LogitRow& want, int slot, int worker);
+  void choose(const LogitRow& want, std::span<float> logits, sample::Sampler& sampler);
   void emit_chunks();
   void emit(ActiveRequest& active);
-  void accept_token(ActiveRequest& active, request::TokenEvent& event);
+  void accept_token(ActiveRequest& active, request::TokenOutput& output,
+                    request::TokenEvent& event);
+  void judge_drafts(ActiveRequest& active, int computed_drafts);
+  void guess_next(ActiveRequest& active);
   void spell_prompt(std::vector<request::TokenOutput>& outputs) const;
   void finish_request(ActiveRequest& active, request::TokenEvent event);
   void tell_last(request::EventSink& sink, request::TokenEvent event);
@@ -118,6 +132,8 @@ class EngineCore {
   std::vector<model::ForwardPiece> pieces_;
   std::vector<LogitRow> wanted_;
   std::vector<int> row_indices_;
+  std::vector<Range> runs_;  // rows of a group that are sampled one after the other
+  int most_drafts_ = 0;      // of a sequence in a step
   std::vector<std::string> finished_clients_;
   std::mt19937_64 seeds_{std::random_device{}()};
 };

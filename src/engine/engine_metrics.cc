@@ -24,6 +24,12 @@ class EngineMetrics::Maker {
     labels.push_back(label);
     return registry_.gauge({std::string("vllm:") + name, help, std::move(labels)});
   }
+  Counter& vllm_plain_counter(const char* name, const char* help,
+                              const std::optional<Label>& label = std::nullopt) const {
+    MetricLabels labels = vllm_labels();
+    if (label) labels.push_back(*label);
+    return registry_.counter({std::string("vllm:") + name, help, std::move(labels)});
+  }
   Followed vllm_counter(const char* name, const char* help) const {
     return {registry_.counter({std::string("vllm:") + name, help, vllm_labels()})};
   }
@@ -43,6 +49,9 @@ class EngineMetrics::Maker {
   Counter& counter(const char* name, const char* help, const Label& label) const {
     return registry_.counter({std::string("inferno:") + name, help, labels(label)});
   }
+
+  MetricRegistry& registry() const { return registry_; }
+  const std::string& model_name() const { return model_name_; }
 
  private:
   MetricLabels vllm_labels() const { return {{"model_name", model_name_}, {"engine", "0"}}; }
@@ -105,7 +114,9 @@ EngineMetrics::EngineMetrics(const Maker& make)
           make.gauge("predicted_step_seconds", "What the last step was predicted to take.")),
       steps_(make.counter("steps_total", "Steps computed.")),
       lost_events_(make.counter("lost_events_total",
-                                "Last events that could not be told for want of memory.")) {
+                                "Last events that could not be told for want of memory.")),
+      registry_(make.registry()),
+      model_name_(make.model_name()) {
   make_families(make);
 }
 
@@ -194,6 +205,31 @@ void EngineMetrics::record_step(const StepTimes& times) {
   step_seconds_[1]->add(seconds_between(times.scheduled, times.computed));
   step_seconds_[2]->add(seconds_between(times.computed, times.sampled));
   step_seconds_[3]->add(seconds_between(times.sampled, times.emitted));
+}
+
+void EngineMetrics::expect_drafts(int most) {
+  const Maker make(registry_, model_name_);
+  drafts_ = &make.vllm_plain_counter("spec_decode_num_drafts_total",
+                                     "Times a sequence computed draft tokens in a step.");
+  draft_tokens_ =
+      &make.vllm_plain_counter("spec_decode_num_draft_tokens_total", "Draft tokens computed.");
+  accepted_tokens_ = &make.vllm_plain_counter("spec_decode_num_accepted_tokens_total",
+                                              "Draft tokens that were what was chosen.");
+  accepted_by_position_.clear();
+  for (int position = 0; position < most; ++position) {
+    accepted_by_position_.push_back(
+        &make.vllm_plain_counter("spec_decode_num_accepted_tokens_per_pos_total",
+                                 "Draft tokens that were what was chosen, by their place.",
+                                 Maker::Label{"position", std::to_string(position)}));
+  }
+}
+
+void EngineMetrics::record_drafts(int drafts, int accepted) {
+  drafts_->add();
+  draft_tokens_->add(drafts);
+  if (accepted > 0) accepted_tokens_->add(accepted);
+  for (size_t position = 0; position < static_cast<size_t>(accepted); ++position)
+    accepted_by_position_[position]->add();
 }
 
 }  // namespace inferno::engine

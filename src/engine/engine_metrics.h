@@ -39,6 +39,14 @@ class EngineMetrics {
   // Records a step that computed `tokens` tokens.
   void record_batch(int tokens) { iteration_tokens_.observe(tokens); }
   void record_step(const StepTimes& times);
+
+  // Makes the metrics of speculation, for at most `most` drafts of a sequence in a step: an engine
+  // that never speculates does not show them.
+  void expect_drafts(int most);
+  // Records that a sequence computed drafts in a step, of which the first `accepted` were what was
+  // chosen. Requires: expect_drafts(), drafts >= 1.
+  void record_drafts(int drafts, int accepted);
+
   // A client could not be told how its request ended: there was no memory for the words.
   void count_lost_event() { lost_events_.add(); }
 
@@ -122,6 +130,13 @@ class EngineMetrics {
   Counter& steps_;
   Counter& lost_events_;
   std::array<Counter*, 4> step_seconds_{};  // schedule, forward, sample, emit
+
+  MetricRegistry& registry_;
+  std::string model_name_;
+  Counter* drafts_ = nullptr;  // null until expect_drafts(), as are the next two
+  Counter* draft_tokens_ = nullptr;
+  Counter* accepted_tokens_ = nullptr;
+  std::vector<Counter*> accepted_by_position_;
 };
 
 }  // namespace inferno::engine

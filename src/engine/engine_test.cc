@@ -1,10 +1,12 @@
 #include "engine/engine.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <chrono>
 #include <condition_variable>
 #include <random>
+#include <thread>
 
 #include "engine/fake_model.h"
 
@@ -51,6 +53,17 @@ struct RigOptions {
   int threads = 2;
 };
 
+// A fake model that takes its time.
+class UnhurriedModel final : public FakeModel {
+ public:
+  using FakeModel::FakeModel;
+  void forward(std::span<const model::ForwardPiece> pieces) override {
+    std::this_thread::sleep_for(pause);
+    FakeModel::forward(pieces);
+  }
+  std::chrono::milliseconds pause{0};
+};
+
 struct Rig {
   explicit Rig(const RigOptions& setup = {})
       : tokenizer(letter_tokenizer()),
@@ -87,7 +100,7 @@ struct Rig {
 
   SystemClock clock;
   std::unique_ptr<token::Tokenizer> tokenizer;
-  FakeModel model;
+  UnhurriedModel model;
   ThreadPool pool;
   MetricRegistry registry;
   EngineMetrics metrics;
@@ -271,6 +284,54 @@ TEST(Engine, RefusesMoreThanItsQueueHolds) {
   EXPECT_GT(refused, 0);
   for (const auto& sink : sinks)
     EXPECT_TRUE(sink->wait());
+}
+
+TEST(Engine, CancellationsNeitherBeginNorFillTheWaitForCompanions) {
+  RigOptions setup;
+  setup.config.batch_timeout_s = 3600.0;
+  setup.config.core.scheduler.max_num_seqs = 3;
+  Rig rig(setup);
+  for (uint64_t id = 1000; id < 1003; ++id)
+    rig.engine->cancel(RequestId{id});
+  std::vector<std::shared_ptr<Collector>> sinks;
+  for (uint64_t i = 0; i < 3; ++i) {
+    request::Request request = request_of(i, 5);
+    request.sampling = {};
+    request.sampling.max_tokens = 1;
+    sinks.push_back(rig.submit(std::move(request)));
+    rig.engine->cancel(RequestId{2000 + i});
+  }
+  for (const auto& sink : sinks)
+    EXPECT_TRUE(sink->wait());
+  EXPECT_EQ(rig.model.largest_batch(), 3);
+}
+
+TEST(Engine, RefusesAnAnswerThatCannotEndBeforeItsDeadline) {
+  Rig rig;
+  rig.model.pause = std::chrono::milliseconds(5);
+  const auto request_with = [](uint64_t seed, int max_tokens) {
+    request::Request request = request_of(seed, 20);
+    request.sampling = {};
+    request.sampling.ignore_eos = true;
+    request.sampling.max_tokens = max_tokens;
+    return request;
+  };
+  for (uint64_t seed = 0; seed < 20; ++seed)  // so that step times are learned
+    rig.finish(request_with(seed, 3));
+  const auto running = rig.submit(request_with(100, 230));
+  ASSERT_TRUE(running->wait(2));
+  const auto submit_for = [&](double seconds) {
+    request::Request request = request_with(101, 200);
+    request.id = rig.engine->next_id();
+    request.deadline = after_seconds(rig.clock.now(), seconds);
+    return rig.engine->submit(std::move(request), std::make_shared<Collector>());
+  };
+  const auto refused = submit_for(0.25);
+  ASSERT_FALSE(refused) << "199 steps of 5 ms";
+  EXPECT_EQ(refused.error().fault, Fault::kOverloaded);
+  EXPECT_THAT(refused.error().message, testing::HasSubstr("an answer of 200 tokens"));
+  EXPECT_GE(refused.error().retry_after_s.value_or(0.0), 1.0);
+  EXPECT_TRUE(submit_for(3600.0));
 }
 
 TEST(Engine, CancelEndsARequestAndFreesItsPages) {

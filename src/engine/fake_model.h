@@ -15,7 +15,7 @@
 
 namespace inferno::engine {
 
-class FakeModel final : public model::ForwardPass {
+class FakeModel : public model::ForwardPass {
  public:
   explicit FakeModel(int page_count) : kv_(static_cast<size_t>(page_count) * 16, -1) {}
 

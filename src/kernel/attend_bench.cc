@@ -20,8 +20,7 @@ struct Shape {
 };
 
 size_t page_bytes(const Shape& shape) {
-  const size_t element = shape.kv_type == KvType::kF32 ? 4 : 2;
-  return 2 * kPagePositions * static_cast<size_t>(shape.width) * element;
+  return kv_page_bytes(shape.kv_type, shape.width);
 }
 
 struct Cache {

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
+#include <iterator>
 #include <limits>
 #include <numeric>
 #include <random>
@@ -17,6 +19,7 @@ namespace {
 
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
+constexpr KvType kKvTypes[] = {KvType::kF32, KvType::kF16, KvType::kBF16, KvType::kInt8};
 
 struct Shape {
   int group = 2;
@@ -30,8 +33,7 @@ struct Shape {
   std::string name() const {
     return "group " + std::to_string(group) + " width " + std::to_string(width) + " positions " +
            std::to_string(positions) + " window " + std::to_string(window) + " softcap " +
-           std::to_string(softcap) + (with_sinks ? " sinks" : "") +
-           (kv_type == KvType::kF16 ? " f16" : " f32");
+           std::to_string(softcap) + (with_sinks ? " sinks " : " ") + name_of(kv_type);
   }
 };
 
@@ -73,27 +75,30 @@ class Sequence {
 
   // The outputs of positions [begin, end): [end - begin, group + 2, E].
   std::vector<float> attend(const KernelTable& t, int begin, int end) {
-    const auto stride = static_cast<size_t>(row_width());
-    std::vector<float> out(static_cast<size_t>(end - begin) * stride, kUntouched);
-    AttentionInput in{};
-    in.q = q_.data() + static_cast<size_t>(begin) * stride;
-    in.q_row_stride = in.out_row_stride = stride;
-    in.out = out.data();
-    in.rows = end - begin;
-    in.first_position = begin;
-    in.head_begin = kHeadBegin;
-    in.group = shape_.group;
-    in.head_width = shape_.width;
-    in.scale = scale();
-    in.softcap = shape_.softcap;
-    in.window = shape_.window;
-    in.sinks = shape_.with_sinks ? sinks_.data() : nullptr;
-    in.kv_type = shape_.kv_type;
-    in.kv_base = store_.data();
-    in.page_stride = page_bytes();
-    in.page_table = pages_.data();
-    std::vector<float> scratch(kAttentionScratchBytes / sizeof(float), kNan);
-    t.attend(in, reinterpret_cast<uint8_t*>(scratch.data()));
+    std::vector<float> out(output_size(begin, end), kUntouched);
+    t.attend(input(begin, end, out.data()), scratch());
+    return out;
+  }
+
+  // The same through attend_spans(), called for `spans_at_once` spans at a time, last ones first,
+  // and merge_spans().
+  std::vector<float> attend_by_spans(const KernelTable& t, int begin, int end, int spans_at_once) {
+    std::vector<float> out(output_size(begin, end), kUntouched);
+    const AttentionInput in = input(begin, end, out.data());
+    const int length = span_positions(begin);
+    const int seen = shape_.window > 0 ? std::max(0, begin - shape_.window + 1) : 0;
+    const SpanRange all = {seen / length, (end - 1) / length + 1};
+    const size_t state = static_cast<size_t>(kStateHeaderFloats + shape_.width);
+    const size_t span = state * static_cast<size_t>((end - begin) * shape_.group);
+    std::vector<float> states(span * static_cast<size_t>(all.end - all.begin), kNan);
+    int last = all.end;
+    while (last > all.begin) {
+      const int first = std::max(all.begin, last - spans_at_once);
+      t.attend_spans(in, {first, last},
+                     states.data() + span * static_cast<size_t>(first - all.begin), scratch());
+      last = first;
+    }
+    t.merge_spans(in, all, states.data(), scratch());
     return out;
   }
 
@@ -139,13 +144,41 @@ class Sequence {
 
  private:
   float scale() const { return 1.0f / std::sqrt(static_cast<float>(shape_.width)); }
-  size_t page_bytes() const {
-    const size_t element = shape_.kv_type == KvType::kF32 ? 4 : 2;
-    return 2 * kPagePositions * static_cast<size_t>(shape_.width) * element;
+  size_t page_bytes() const { return kv_page_bytes(shape_.kv_type, shape_.width); }
+  size_t output_size(int begin, int end) const {
+    return static_cast<size_t>(end - begin) * static_cast<size_t>(row_width());
+  }
+
+  AttentionInput input(int begin, int end, float* out) const {
+    const auto stride = static_cast<size_t>(row_width());
+    AttentionInput in{};
+    in.q = q_.data() + static_cast<size_t>(begin) * stride;
+    in.q_row_stride = in.out_row_stride = stride;
+    in.out = out;
+    in.rows = end - begin;
+    in.first_position = begin;
+    in.head_begin = kHeadBegin;
+    in.group = shape_.group;
+    in.head_width = shape_.width;
+    in.scale = scale();
+    in.softcap = shape_.softcap;
+    in.window = shape_.window;
+    in.sinks = shape_.with_sinks ? sinks_.data() : nullptr;
+    in.kv_type = shape_.kv_type;
+    in.kv_base = store_.data();
+    in.page_stride = page_bytes();
+    in.page_table = pages_.data();
+    return in;
+  }
+
+  // Of NaN at the start of each call.
+  uint8_t* scratch() {
+    scratch_.assign(kAttentionScratchBytes / sizeof(float), kNan);
+    return reinterpret_cast<uint8_t*>(scratch_.data());
   }
 
   Shape shape_;
-  std::vector<float> q_, k_, v_, sinks_;
+  std::vector<float> q_, k_, v_, sinks_, scratch_;
   std::vector<uint8_t> store_;
   std::vector<uint32_t> pages_;
 };
@@ -166,15 +199,40 @@ std::vector<Shape> shapes() {
     all.push_back({.positions = positions, .softcap = 20.0f});
     all.push_back({.positions = positions, .with_sinks = true, .kv_type = KvType::kF16});
   }
-  all.push_back({.group = 64, .width = 16, .positions = 40});
+  all.push_back({.group = 130, .width = 16, .positions = 40});
   all.push_back({.group = 70, .width = 512, .positions = 20, .with_sinks = true});
+  for (const KvType type : kKvTypes) {
+    for (int group : {1, 3, 7, 8, 9, 20})
+      all.push_back({.group = group, .width = 64, .positions = 130, .kv_type = type});
+    for (int width : {16, 48, 80, 128, 512})
+      all.push_back({.group = 3, .width = width, .positions = 50, .kv_type = type});
+    for (int window : {1, 40, 64, 100})
+      all.push_back({.positions = 180, .window = window, .with_sinks = true, .kv_type = type});
+    all.push_back({.group = 4, .softcap = 10.0f, .kv_type = type});
+  }
   return all;
+}
+
+// What rounding normally distributed keys and values to a type changes at most; queries of int8 are
+// rounded too.
+double bound_of(KvType type) {
+  switch (type) {
+    case KvType::kF32:
+      return 5e-6;
+    case KvType::kF16:
+      return 4e-3;
+    case KvType::kBF16:
+      return 3e-2;
+    case KvType::kInt8:
+      return 8e-2;
+  }
+  return 0;
 }
 
 TEST(Attend, AgreesWithDoublePrecision) {
   for (const Shape& shape : shapes()) {
     Sequence sequence(shape);
-    const double bound = shape.kv_type == KvType::kF16 ? 4e-3 : 5e-6;
+    const double bound = bound_of(shape.kv_type);
     const auto out = sequence.attend_after_remembering(best_table(), 0, shape.positions);
     for (int row = 0; row < shape.positions; row++) {
       for (int head = 0; head < shape.group; head++) {
@@ -237,18 +295,21 @@ TEST(Attend, DoesNotDependOnWhereChunksBegin) {
 }
 
 TEST(Attend, IsNotTouchedByWhatLaterRowsHold) {
-  const Shape shape = {.group = 3, .positions = 130};
-  Sequence sequence(shape);
-  const auto clean = sequence.attend_after_remembering(best_table(), 0, 130);
-  const auto at = [](int position) { return static_cast<size_t>(position * 32 + 7); };
-  sequence.keys()[at(90)] = kNan;
-  sequence.values()[at(100)] = kInfinity;
-  sequence.values()[at(101)] = kNan;
-  for (const KernelTable* t : tables_of_this_cpu()) {
-    const auto soiled = sequence.attend_after_remembering(*t, 0, 130);
-    const size_t untouched = static_cast<size_t>(90 * sequence.row_width());
-    EXPECT_EQ(first_difference({soiled.data(), untouched}, {clean.data(), untouched}), -1);
-    EXPECT_TRUE(std::isnan(soiled[static_cast<size_t>(101 * sequence.row_width() + 32 + 7)]));
+  for (const KvType type : kKvTypes) {
+    const Shape shape = {.group = 3, .positions = 130, .kv_type = type};
+    Sequence sequence(shape);
+    const auto clean = sequence.attend_after_remembering(best_table(), 0, 130);
+    const auto at = [](int position) { return static_cast<size_t>(position * 32 + 7); };
+    sequence.keys()[at(90)] = kNan;
+    sequence.values()[at(100)] = kInfinity;
+    sequence.values()[at(101)] = kNan;
+    for (const KernelTable* t : tables_of_this_cpu()) {
+      const auto soiled = sequence.attend_after_remembering(*t, 0, 130);
+      const size_t untouched = static_cast<size_t>(90 * sequence.row_width());
+      EXPECT_EQ(first_difference({soiled.data(), untouched}, {clean.data(), untouched}), -1);
+      const float after = soiled[static_cast<size_t>(101 * sequence.row_width() + 32 + 7)];
+      EXPECT_EQ(std::isnan(after), type != KvType::kInt8) << name_of(type);
+    }
   }
 }
 
@@ -294,6 +355,76 @@ TEST(Attend, SurvivesScoresOfAnySize) {
   }
 }
 
+// Depths around the ends of pages, blocks and spans, in shapes drawn at random.
+TEST(Attend, IsTheSameInEveryTableForRandomShapes) {
+  std::mt19937 generator(11);
+  const auto below = [&](int count) { return static_cast<int>(generator() % unsigned(count)); };
+  const int bounds[] = {16, 64, 128, 512, 576, 1024, 1536};
+  for (int i = 0; i < 60; i++) {
+    const Shape shape = {.group = 1 + below(10),
+                         .width = 16 * (1 + below(9)),
+                         .positions = bounds[below(7)] + below(5) - 2,
+                         .window = below(3) == 0 ? 1 + below(700) : 0,
+                         .softcap = below(4) == 0 ? 8.0f : 0.0f,
+                         .with_sinks = below(3) == 0,
+                         .kv_type = kKvTypes[below(4)]};
+    const int begin = std::max(0, shape.positions - 1 - below(9));
+    Sequence sequence(shape);
+    const auto plain =
+        sequence.attend_after_remembering(*table(Isa::kPlain), begin, shape.positions);
+    for (const KernelTable* t : tables_of_this_cpu()) {
+      const auto got = sequence.attend_after_remembering(*t, begin, shape.positions);
+      EXPECT_EQ(first_difference(got, plain), -1) << name_of(t->isa) << " " << shape.name();
+      for (int row = begin; row < shape.positions; row++) {
+        const auto stride = static_cast<size_t>(sequence.row_width());
+        const auto alone = sequence.attend(*t, row, row + 1);
+        const float* together = &plain[static_cast<size_t>(row - begin) * stride];
+        EXPECT_EQ(first_difference(alone, {together, stride}), -1) << shape.name() << row;
+      }
+    }
+  }
+}
+
+TEST(Attend, GivesTheSameBitsSpanBySpan) {
+  for (const KvType type : kKvTypes) {
+    for (const Shape& shape :
+         {Shape{.group = 3, .width = 16, .positions = 2060, .kv_type = type},
+          Shape{.group = 2, .width = 32, .positions = 1540, .window = 600, .kv_type = type},
+          Shape{.group = 3, .width = 16, .positions = 1034, .with_sinks = true, .kv_type = type},
+          Shape{.group = 66, .width = 256, .positions = 520, .window = 7, .kv_type = type}}) {
+      Sequence sequence(shape);
+      const int begin = shape.positions - 11;  // windows of the rows begin in different spans
+      for (const KernelTable* t : tables_of_this_cpu()) {
+        const auto whole = sequence.attend_after_remembering(*t, begin, shape.positions);
+        for (int spans_at_once : {1, 2, 3}) {
+          const auto parts = sequence.attend_by_spans(*t, begin, shape.positions, spans_at_once);
+          EXPECT_EQ(first_difference(parts, whole), -1) << name_of(t->isa) << " " << shape.name();
+        }
+      }
+    }
+  }
+}
+
+TEST(Attend, HasLongerSpansBeyondTheMostOfTheShortest) {
+  EXPECT_EQ(span_positions(0), kSpanPositions);
+  constexpr int kFirstLong = kSpanPositions * kMaxSpans;
+  EXPECT_EQ(span_positions(kFirstLong - 1), kSpanPositions);
+  EXPECT_EQ(span_positions(kFirstLong), 2 * kSpanPositions);
+  EXPECT_EQ(span_positions((1 << 30) - 1) * kMaxSpans, 1 << 30);
+  const Shape shape = {.group = 2, .width = 16, .positions = kFirstLong + 6};
+  Sequence sequence(shape);
+  const auto stride = static_cast<size_t>(sequence.row_width());
+  const int begin = kFirstLong - 5;
+  for (const KernelTable* t : tables_of_this_cpu()) {
+    const auto together = sequence.attend_after_remembering(*t, begin, shape.positions);
+    for (int row = begin; row < shape.positions; row++) {
+      const auto alone = sequence.attend(*t, row, row + 1);
+      const float* expected = &together[static_cast<size_t>(row - begin) * stride];
+      EXPECT_EQ(first_difference(alone, {expected, stride}), -1) << row;
+    }
+  }
+}
+
 TEST(Attend, FollowsALongContext) {
   const Shape shape = {.group = 2, .width = 16, .positions = 20000, .kv_type = KvType::kF32};
   Sequence sequence(shape, 2.0f);
@@ -304,55 +435,6 @@ TEST(Attend, FollowsALongContext) {
       const size_t at = static_cast<size_t>(row * sequence.row_width() + 2 * 16) + e;
       EXPECT_NEAR(out[at], expected[e], 1e-5);
     }
-  }
-}
-
-TEST(StoreKv, TransposesKeysAndKeepsValuesInRows) {
-  constexpr int kWidth = 32;
-  constexpr size_t kPageFloats = 2 * kPagePositions * kWidth;
-  std::vector<float> k(20 * kWidth), v(20 * kWidth);
-  std::iota(k.begin(), k.end(), 1.0f);
-  std::iota(v.begin(), v.end(), 5000.0f);
-  const std::vector<uint32_t> pages = {2, 0};
-  for (const KernelTable* t : tables_of_this_cpu()) {
-    std::vector<float> store(3 * kPageFloats, -1.0f);
-    t->store_kv({k.data(), v.data(), kWidth, 20, 5, kWidth, KvType::kF32,
-                 reinterpret_cast<uint8_t*>(store.data()), kPageFloats * sizeof(float),
-                 pages.data()});
-    size_t written = 0;
-    for (size_t row = 0; row < 20; row++) {
-      const size_t position = 5 + row;
-      const float* page = &store[pages[position / 16] * kPageFloats];
-      for (size_t e = 0; e < kWidth; e++) {
-        EXPECT_EQ(page[e * 16 + position % 16], k[row * kWidth + e]);
-        EXPECT_EQ(page[(16 + position % 16) * kWidth + e], v[row * kWidth + e]);
-        written += 2;
-      }
-    }
-    const auto blank = std::count(store.begin(), store.end(), -1.0f);
-    EXPECT_EQ(static_cast<size_t>(blank), store.size() - written);
-  }
-}
-
-TEST(StoreKv, RoundsToTheNearestHalf) {
-  std::vector<float> k(16), v(16);
-  for (size_t e = 0; e < 16; e++)
-    k[e] = std::ldexp(1.0f + static_cast<float>(e) / 4096, -20);
-  v = {1.0f,  1.00048828125f, 1.00146484375f, 65519.0f, 65520.0f, -1e9f, 0.0f,    -0.0f,
-       6e-8f, 3e-8f,          2.9e-8f,        -2.5f,    0.1f,     1e-3f, 2048.5f, 2049.5f};
-  const std::vector<uint16_t> expected = {0x3C00, 0x3C00, 0x3C02, 0x7BFF, 0x7C00, 0xFC00,
-                                          0x0000, 0x8000, 0x0001, 0x0001, 0x0000, 0xC100,
-                                          0x2E66, 0x1419, 0x6800, 0x6801};
-  const uint32_t page = 0;
-  std::vector<uint16_t> plain;
-  for (const KernelTable* t : tables_of_this_cpu()) {
-    std::vector<uint16_t> store(2 * 16 * 16, 0xFFFF);
-    t->store_kv({k.data(), v.data(), 16, 1, 3, 16, KvType::kF16,
-                 reinterpret_cast<uint8_t*>(store.data()), store.size() * 2, &page});
-    for (size_t e = 0; e < 16; e++)
-      EXPECT_EQ(store[(16 + 3) * 16 + e], expected[e]) << e;
-    if (plain.empty()) plain = store;
-    EXPECT_EQ(store, plain);
   }
 }
 

@@ -28,6 +28,21 @@ uint32_t load_u32(const uint8_t* bytes);
 extern const int8_t kLevelsIq4[16];
 extern const int8_t kLevelsE2m1[16];
 
+// The 16 levels that the codes of packed IQ matrices stand for: a point's level, negated where bit
+// 3 is set; for IQ1, the level of the grid times 8, plus 1 where bit 3 is clear and minus 1 where
+// it is set.
+extern const int8_t kBookIq1[16];
+extern const int8_t kBookIq2[16];
+extern const int8_t kBookIq3Xxs[16];
+extern const int8_t kBookIq3S[16];
+
+// The eight signs (bit i set: element i is negative) that seven stored bits stand for: the eighth
+// makes the number of minus signs even.
+int signs_of(uint32_t seven_bits);
+
+// The float16 bits of d of an IQ1_M block, which lie in four places.
+uint16_t iq1_m_half(const uint8_t* block);
+
 // Blocks of 32 (dequantize.cc).
 void decode_q4_0(const uint8_t* block, float* out);
 void decode_q4_1(const uint8_t* block, float* out);

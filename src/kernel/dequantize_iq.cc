@@ -13,12 +13,6 @@ namespace {
 
 constexpr float kDeltaIq1 = 0.125f;  // how far the points of IQ1 are moved off their grid
 
-// Seven sign bits are stored; the eighth makes the number of minus signs even.
-int signs_of(uint32_t seven_bits) {
-  seven_bits &= 127;
-  return static_cast<int>(seven_bits | (std::popcount(seven_bits) & 1u) << 7);
-}
-
 // Multiplies after the grid value, as the reference does, so that a zero keeps its sign.
 float with_sign(float value, int signs, int i) {
   return (signs >> i & 1) != 0 ? -value : value;
@@ -44,6 +38,18 @@ void put_iq1(float scale, unsigned point, float delta, float* out) {
 }
 
 }  // namespace
+
+int signs_of(uint32_t seven_bits) {
+  seven_bits &= 127;
+  return static_cast<int>(seven_bits | (std::popcount(seven_bits) & 1u) << 7);
+}
+
+uint16_t iq1_m_half(const uint8_t* block) {
+  unsigned half = 0;
+  for (int w = 0; w < 4; w++)
+    half |= (load_u16(block + 48 + w * 2) >> 12 & 15u) << 4 * w;
+  return static_cast<uint16_t>(half);
+}
 
 // f16 d; per 32 elements: four bytes of points, then a word of four 7-bit signs and a 4-bit scale.
 void decode_iq2_xxs(const uint8_t* block, float* out) {
@@ -122,9 +128,7 @@ void decode_iq1_s(const uint8_t* block, float* out) {
 // scales whose top nibbles together are the f16 d.
 void decode_iq1_m(const uint8_t* block, float* out) {
   const uint8_t* scales = block + 48;
-  unsigned half = 0;
-  for (int w = 0; w < 4; w++)
-    half |= (load_u16(scales + w * 2) >> 12 & 15u) << 4 * w;
+  const uint16_t half = iq1_m_half(block);
   const uint8_t half_bytes[2] = {static_cast<uint8_t>(half), static_cast<uint8_t>(half >> 8)};
   const float d = load_f16(half_bytes);
   for (int p = 0; p < 32; p++) {

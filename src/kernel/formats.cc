@@ -35,7 +35,24 @@ constexpr Packing kPackings[] = {
     {TensorType::kQ5_K, PackedFormat::kQ5K, 0, true, kF16, nullptr},
     {TensorType::kQ6_K, PackedFormat::kQ6K, 32, false, kF16, nullptr},
     {TensorType::kIQ4_XS, PackedFormat::kCodebook4K, 0, false, kF16, kLevelsIq4},
+    {TensorType::kIQ1_S, PackedFormat::kCodebook4K, 0, false, kF16, kBookIq1},
+    {TensorType::kIQ1_M, PackedFormat::kCodebook4KFine, 0, false, kF16, kBookIq1},
+    {TensorType::kIQ2_XXS, PackedFormat::kCodebook4K, 0, false, kF16, kBookIq2},
+    {TensorType::kIQ2_XS, PackedFormat::kCodebook4KFine, 0, false, kF16, kBookIq2},
+    {TensorType::kIQ2_S, PackedFormat::kCodebook4KFine, 0, false, kF16, kBookIq2},
+    {TensorType::kIQ3_XXS, PackedFormat::kCodebook4K, 0, false, kF16, kBookIq3Xxs},
+    {TensorType::kIQ3_S, PackedFormat::kCodebook4K, 0, false, kF16, kBookIq3S},
+    {TensorType::kTQ1_0, PackedFormat::kTernaryK, 1, false, kF16, nullptr},
+    {TensorType::kTQ2_0, PackedFormat::kTernaryK, 1, false, kF16, nullptr},
 };
+
+// Completes a shape whose format and dimensions are known.
+void set_panel_bytes(PackedMatrix* shape) {
+  const size_t elements = static_cast<size_t>(unit_elements(shape->format));
+  const size_t units = (static_cast<size_t>(shape->k) + elements - 1) / elements;
+  const size_t bytes = units * static_cast<size_t>(unit_bytes(*shape));
+  shape->panel_bytes = (bytes + 63) / 64 * 64;
+}
 
 size_t panel_count(const PackedMatrix& shape) {
   return (static_cast<size_t>(shape.n) + layout::kPanelOutputs - 1) / layout::kPanelOutputs;
@@ -81,6 +98,10 @@ int unit_bytes(const PackedMatrix& shape) {
       return layout::kQ6K.bytes;
     case PackedFormat::kCodebook4K:
       return layout::kCodebook4K.bytes;
+    case PackedFormat::kCodebook4KFine:
+      return layout::kCodebook4KFine.bytes;
+    case PackedFormat::kTernaryK:
+      return layout::kTernaryK.bytes;
   }
   return 0;
 }
@@ -103,13 +124,28 @@ bool packed_shape(TensorType type, int n, int k, PackedMatrix* shape) {
     shape->has_minimum = packing.has_minimum;
     shape->scale_type = packing.scale_type;
     shape->codebook = packing.codebook;
-    const size_t elements = static_cast<size_t>(unit_elements(packing.format));
-    const size_t units = (static_cast<size_t>(k) + elements - 1) / elements;
-    const size_t bytes = units * static_cast<size_t>(unit_bytes(*shape));
-    shape->panel_bytes = (bytes + 63) / 64 * 64;
+    set_panel_bytes(shape);
     return true;
   }
   return false;
+}
+
+bool grouped_shape(const GroupedCodes& codes, int n, int k, PackedMatrix* shape) {
+  const bool is_known = codes.bits == 4 || (codes.bits == 8 && !codes.has_zeros);
+  if (!is_known || n < 1 || k < 1 || k % layout::kGroup != 0) return false;
+  *shape = {};
+  shape->format = codes.bits == 4 ? PackedFormat::kQ4 : PackedFormat::kQ8;
+  shape->n = n;
+  shape->k = k;
+  shape->has_minimum = codes.has_zeros;
+  shape->zero_point = codes.has_zeros ? 0 : codes.bits == 4 ? 8 : 128;
+  if (codes.has_zeros) {
+    shape->scale_type = codes.scales_are_bf16 ? ScaleType::kBF16Zeros : ScaleType::kF16Zeros;
+  } else {
+    shape->scale_type = codes.scales_are_bf16 ? ScaleType::kBF16 : ScaleType::kF16;
+  }
+  set_panel_bytes(shape);
+  return true;
 }
 
 size_t packed_bytes(const PackedMatrix& shape) {

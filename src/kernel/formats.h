@@ -17,8 +17,11 @@
 //   kQ6K         nibbles, pairs sub-scales i8 [16][16], d [16]
 //   kQ3K         pairs, bits    sub-scales i8 [16][16], d [16]
 //   kQ2K         pairs          (sub-scale + 16 * minimum) u8 [8][16][2], d [16], dmin [16]
-//   kCodebook4K  nibbles        sub-scales i8 [8][16], d [16]
-// d, dmin, scales and minima are float16 (or bfloat16: ScaleType). [j][16][2] is sub-blocks 2 j and
+//   kCodebook4K      nibbles    sub-scales i8 [8][16], d float32 [16]
+//   kCodebook4KFine  nibbles    sub-scales i8 [16][16], d float32 [16]
+//   kTernaryK        pairs      d [16]
+// Where d is not float32 (an eighth of a float16 need not be a float16), d, dmin, scales and minima
+// are float16 (or as ScaleType says). [j][16][2] is sub-blocks 2 j and
 // 2 j + 1 of each output side by side. All offsets below are bytes.
 #pragma once
 
@@ -56,6 +59,8 @@ inline constexpr SuperBlockLayout kQ6K = {16, 2048, 0, 3072, 0, 3328, 0, 3392};
 inline constexpr SuperBlockLayout kQ3K = {16, 0, 1024, 1536, 0, 1792, 0, 1856};
 inline constexpr SuperBlockLayout kQ2K = {16, 0, 0, 1024, 0, 1280, 1312, 1344};
 inline constexpr SuperBlockLayout kCodebook4K = {32, 0, 0, 2048, 0, 2176, 0, 2240};
+inline constexpr SuperBlockLayout kCodebook4KFine = {16, 0, 0, 2048, 0, 2304, 0, 2368};
+inline constexpr SuperBlockLayout kTernaryK = {32, 0, 0, 0, 0, 1024, 0, 1088};
 
 }  // namespace inferno::kernel::layout
 

@@ -11,6 +11,7 @@ namespace {
 struct Supported {
   bool avx2 = is_supported(Isa::kAvx2);
   bool avx512 = is_supported(Isa::kAvx512);
+  bool amx = is_supported(Isa::kAmx);
 };
 const Supported& supported() {
   static const Supported answer;
@@ -27,8 +28,21 @@ const char* name_of(Isa isa) {
       return "avx2";
     case Isa::kAvx512:
       return "avx512";
+    case Isa::kAmx:
+      return "amx";
   }
   return "unknown";
+}
+
+const KernelTable& amx_table() {
+  static const KernelTable table = [] {
+    KernelTable with_tiles = avx512::kTable;
+    with_tiles.isa = Isa::kAmx;
+    with_tiles.matmul = avx512::matmul_amx;
+    with_tiles.int8_products = avx512::int8_products_amx;
+    return with_tiles;
+  }();
+  return table;
 }
 
 const KernelTable* table(Isa isa) {
@@ -39,11 +53,14 @@ const KernelTable* table(Isa isa) {
       return supported().avx2 ? &avx2::kTable : nullptr;
     case Isa::kAvx512:
       return supported().avx512 ? &avx512::kTable : nullptr;
+    case Isa::kAmx:
+      return supported().amx ? &amx_table() : nullptr;
   }
   return nullptr;
 }
 
 const KernelTable& best_table() {
+  if (supported().amx) return amx_table();
   if (supported().avx512) return avx512::kTable;
   if (supported().avx2) return avx2::kTable;
   return plain::kTable;

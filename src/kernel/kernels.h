@@ -12,9 +12,14 @@
 
 namespace inferno::kernel {
 
-enum class Isa : uint8_t { kPlain, kAvx2, kAvx512 };
+// In order: each later one is faster where the CPU has it. kAmx is kAvx512 with other matrix
+// products.
+enum class Isa : uint8_t { kPlain, kAvx2, kAvx512, kAmx };
 
-// "plain", "avx2", "avx512".
+// All of them, in that order.
+inline constexpr Isa kIsas[] = {Isa::kPlain, Isa::kAvx2, Isa::kAvx512, Isa::kAmx};
+
+// "plain", "avx2", "avx512", "amx".
 const char* name_of(Isa isa);
 
 struct KernelTable {
@@ -29,7 +34,7 @@ struct KernelTable {
   //                     if there is one)
   //                     t = fma(float(dot), scale_w[g] * scale_x[g], t)
   //                     with a minimum: t = fma(float(sum of q), minimum[g] * scale_x[g], t)
-  //   kQ2K ... kQ6K, kCodebook4K
+  //   kQ2K ... kQ6K, kCodebook4K, kCodebook4KFine, kTernaryK
   //                   t = 0; for super-blocks b of 256 ascending:
   //                     isum = sum over sub-blocks of sub_scale * dot  exact int32
   //                     msum = sum over sub-blocks of sub_min * sum(q) exact int32 (formats with
@@ -49,15 +54,36 @@ struct KernelTable {
                         const QuantizedRows& out);
 
   // --- attention
-  // For each row and head: scores s_j = scale * (chain over e ascending of fma(q[e], k_j[e])),
-  // soft-capped; blocks of 64 absolute positions ascending, online softmax: m' = max(m, max s), p_j
-  // = exp(s_j - m'),
-  // c = exp(m - m'), l = l * c + (fixed 16-lane tree sum of p), acc[e] = acc[e] * c then fma(p_j,
-  // v_j[e]) for j ascending; out = acc / l. Positions outside [max(0, pos - window + 1), pos] take
-  // no part. scratch: kAttentionScratchBytes of the calling thread.
+  // For each row and head, with x = q * (scale * log2 e):
+  //   scores    s_j = chain over e ascending of fma(x[e], k_j[e]); with a softcap x = q * scale and
+  //             s_j = (cap * log2 e) * tanh(chain / cap)
+  //   blocks    of 64 absolute positions, ascending inside a span (types.h, span_positions):
+  //             m' = max(m, max s), c = w(m - m'), p_j = w(s_j - m'), where w(d) = 2^max(d, -100) -
+  //             2^-100; lane i of l = l * c + the p_j of the lane (j mod 16 = i) ascending;
+  //             acc[e] = acc[e] * c, then fma(p_j, v_j[e]) for j ascending
+  //   spans     each from m = -infinity, l = 0, acc = 0; then put together ascending into a state
+  //             that starts empty, or with the sink as m and weight 1:
+  //             m' = max(m, m_span), l = fma(l_span, w(m_span - m'), l * w(m - m')), acc alike
+  //   out       acc / (fixed 16-lane tree sum of l)
+  // kInt8: x becomes integers of up to 32767 with a scale per row and head, and s_j = (exact dot) *
+  // (key scale * x scale); in a block p_j * value scale become integers of up to 32767 with one
+  // scale, and acc = fma(exact sum, that scale, acc * c).
+  // Positions outside [max(0, pos - window + 1), pos] take no part, whatever their bytes are.
+  // scratch: kAttentionScratchBytes of the calling thread, aligned to 64.
   void (*attend)(const AttentionInput& in, uint8_t* scratch);
 
-  // Writes keys and values into their pages, converted to the cache's type.
+  // The same in two steps, so that threads can share the spans of a row: attend_spans() computes
+  // spans [spans.begin, spans.end) into `states`, float [span - spans.begin, row, head,
+  // kStateHeaderFloats + E]; merge_spans() puts the states of `spans`, all that the rows see,
+  // together and writes the result. That gives the bits of attend(). States of spans that a row
+  // does not see are not read.
+  // Requires: all rows have the same span_positions().
+  void (*attend_spans)(const AttentionInput& in, SpanRange spans, float* states, uint8_t* scratch);
+  void (*merge_spans)(const AttentionInput& in, SpanRange spans, const float* states,
+                      uint8_t* scratch);
+
+  // Writes keys and values into their pages, converted to the cache's type: rounded to nearest
+  // even; kInt8 as quantize_rows() does it, the head being the block.
   void (*store_kv)(const KvRows& rows);
 
   // --- rows of floats
@@ -92,7 +118,7 @@ struct KernelTable {
 };
 
 inline constexpr size_t kMatmulScratchBytes = 256 * 1024;
-inline constexpr size_t kAttentionScratchBytes = 256 * 1024;
+inline constexpr size_t kAttentionScratchBytes = 512 * 1024;
 
 // The table of an instruction set; null when this build or this CPU does not have it. kPlain is
 // always there.
@@ -113,6 +139,14 @@ ActivationKind activation_kind(PackedFormat format);
 // Different panels may be packed by different threads. Exact: no value changes.
 void pack_panels(TensorType type, const uint8_t* tensor, const PackedMatrix& shape, uint8_t* data,
                  PanelRange panels);
+
+// What a matrix [n, k] of such codes becomes when packed. False when k is not a multiple of 32, or
+// for bits other than those GroupedCodes allows.
+bool grouped_shape(const GroupedCodes& codes, int n, int k, PackedMatrix* shape);
+
+// Packs rows of such codes as one panel at `panel`, shape.panel_bytes bytes. Exact. Requires: shape
+// comes from grouped_shape() with what `rows` has.
+void pack_grouped_panel(const GroupedRows& rows, const PackedMatrix& shape, uint8_t* panel);
 
 // The float values of `count` elements (a multiple of the type's block) of a tensor's bytes. False
 // for a type that has no float meaning here.

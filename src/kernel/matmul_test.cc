@@ -59,7 +59,7 @@ TEST_P(Matmul, ARowOfABatchIsTheRowAlone) {
   const std::vector<float> floats = random_floats(static_cast<size_t>(rows * k), random_);
   const ActivationKind kind = activation_kind(w.matrix.format);
   const Activations x(floats, rows, k, kind);
-  for (const Isa isa : {Isa::kPlain, Isa::kAvx2, Isa::kAvx512}) {
+  for (const Isa isa : kIsas) {
     const KernelTable* kernels = table(isa);
     if (kernels == nullptr) continue;
     const std::vector<float> batch = product(*kernels, w.matrix, x.input());
@@ -96,7 +96,7 @@ TEST_P(Matmul, WritesOnlyItsPanelsAndAccumulatesWhenAsked) {
     const Activations x(random_floats(static_cast<size_t>(rows * k), random_), rows, k,
                         activation_kind(w.matrix.format));
     const std::vector<float> whole = product(*table(Isa::kPlain), w.matrix, x.input());
-    for (const Isa isa : {Isa::kPlain, Isa::kAvx2, Isa::kAvx512}) {
+    for (const Isa isa : kIsas) {
       if (table(isa) == nullptr) continue;
       std::vector<float> y(stride * static_cast<size_t>(rows), 3.5f);
       table(isa)->matmul(w.matrix, x.input(), {y.data(), stride, 1, 2, false}, scratch.data());

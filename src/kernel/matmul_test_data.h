@@ -13,10 +13,13 @@ namespace inferno::kernel {
 
 // Every tensor type that is packed.
 inline constexpr TensorType kPackedTypes[] = {
-    TensorType::kF32,  TensorType::kF16,    TensorType::kBF16,   TensorType::kQ4_0,
-    TensorType::kQ4_1, TensorType::kQ5_0,   TensorType::kQ5_1,   TensorType::kQ8_0,
-    TensorType::kQ2_K, TensorType::kQ3_K,   TensorType::kQ4_K,   TensorType::kQ5_K,
-    TensorType::kQ6_K, TensorType::kIQ4_NL, TensorType::kIQ4_XS, TensorType::kMXFP4};
+    TensorType::kF32,   TensorType::kF16,     TensorType::kBF16,    TensorType::kQ4_0,
+    TensorType::kQ4_1,  TensorType::kQ5_0,    TensorType::kQ5_1,    TensorType::kQ8_0,
+    TensorType::kQ2_K,  TensorType::kQ3_K,    TensorType::kQ4_K,    TensorType::kQ5_K,
+    TensorType::kQ6_K,  TensorType::kIQ4_NL,  TensorType::kIQ4_XS,  TensorType::kMXFP4,
+    TensorType::kIQ1_S, TensorType::kIQ1_M,   TensorType::kIQ2_XXS, TensorType::kIQ2_XS,
+    TensorType::kIQ2_S, TensorType::kIQ3_XXS, TensorType::kIQ3_S,   TensorType::kTQ1_0,
+    TensorType::kTQ2_0};
 
 // Bytes aligned to 64, as kernels want them.
 class AlignedBytes {
@@ -47,6 +50,11 @@ inline std::vector<size_t> f16_offsets(TensorType type) {
       return {108};
     case TensorType::kQ6_K:
       return {208};
+    case TensorType::kTQ1_0:
+      return {52};
+    case TensorType::kTQ2_0:
+      return {64};
+    case TensorType::kIQ1_M:  // in four places
     case TensorType::kMXFP4:
       return {};
     default:
@@ -74,6 +82,9 @@ inline std::vector<uint8_t> random_tensor(TensorType type, int n, int k, std::mt
   for (size_t i = 0; i < blocks; ++i) {
     uint8_t* at = bytes.data() + i * block.bytes;
     if (type == TensorType::kMXFP4) at[0] = static_cast<uint8_t>(110 + random() % 20);
+    for (const size_t high : {49u, 51u, 53u, 55u}) {
+      if (type == TensorType::kIQ1_M) at[high] &= 0xBF;  // a small exponent: finite
+    }
     if (type == TensorType::kBF16) at[1] = static_cast<uint8_t>(0x3E | (random() & 0x80));
     for (const size_t offset : f16_offsets(type)) {
       if (type == TensorType::kBF16) continue;
@@ -136,7 +147,7 @@ class Activations {
 // The tables this CPU runs besides the plain one.
 inline std::vector<const KernelTable*> fast_tables() {
   std::vector<const KernelTable*> tables;
-  for (const Isa isa : {Isa::kAvx2, Isa::kAvx512}) {
+  for (const Isa isa : {Isa::kAvx2, Isa::kAvx512, Isa::kAmx}) {
     if (const KernelTable* found = table(isa)) tables.push_back(found);
   }
   return tables;

@@ -96,6 +96,14 @@ void put_paired(const uint8_t (&rows)[16][16], int sub_blocks, uint8_t* to) {
   }
 }
 
+// Sub-scales and d of the formats with a codebook.
+void put_codebook_scales(const StagedStretch& from, const layout::SuperBlockLayout& at,
+                         uint8_t* to) {
+  const int sub_blocks = layout::kSuperBlock / at.sub_elements;
+  memcpy(to + at.sub_scales, from.sub_scale, static_cast<size_t>(sub_blocks) * 16);
+  memcpy(to + at.d, from.d, sizeof from.d);
+}
+
 void put_sub_scales(const StagedStretch& from, const layout::SuperBlockLayout& at, uint8_t* to) {
   const int sub_blocks = layout::kSuperBlock / at.sub_elements;
   memcpy(to + at.sub_scales, from.sub_scale, static_cast<size_t>(sub_blocks) * 16);
@@ -138,7 +146,14 @@ void put_super_block(const StagedStretch& from, PackedFormat format, uint8_t* to
       return put_sub_scales(from, layout::kQ2K, to);
     case PackedFormat::kCodebook4K:
       put_nibbles(from, all, to);
-      return put_sub_scales(from, layout::kCodebook4K, to);
+      return put_codebook_scales(from, layout::kCodebook4K, to);
+    case PackedFormat::kCodebook4KFine:
+      put_nibbles(from, all, to);
+      return put_codebook_scales(from, layout::kCodebook4KFine, to);
+    case PackedFormat::kTernaryK:
+      put_pairs(from, 0, to);
+      memcpy(to + layout::kTernaryK.d, from.scale[0], layout::kScaleRowBytes);
+      return;
     default:
       CHECK(false, "packed format {} has no super-blocks", static_cast<int>(format));
   }
@@ -191,7 +206,54 @@ void pack_quantized(TensorType type, const PanelRows& rows, const PackedMatrix& 
   }
 }
 
+// Minus an integer up to 128, as float16 or bfloat16 bits: both hold it exactly.
+uint16_t minus_small(int value, ScaleType type) {
+  if (value == 0) return 0;
+  int exponent = 0;
+  while (value >> exponent > 1)
+    ++exponent;
+  const int fraction = value - (1 << exponent);
+  if (type == ScaleType::kBF16Zeros) {
+    return static_cast<uint16_t>(0x8000 | (127 + exponent) << 7 | fraction << (7 - exponent));
+  }
+  return static_cast<uint16_t>(0x8000 | (15 + exponent) << 10 | fraction << (10 - exponent));
+}
+
+// Groups [first, first + count) of 32 k of the rows.
+struct GroupRange {
+  int first, count;
+};
+
+void stage_groups(const GroupedRows& rows, const PackedMatrix& shape, GroupRange range,
+                  StagedStretch& out) {
+  const size_t groups = static_cast<size_t>(shape.k) / layout::kGroup;
+  for (int o = 0; o < rows.count; ++o) {
+    const size_t row = static_cast<size_t>(o);
+    const size_t first = static_cast<size_t>(range.first);
+    memcpy(out.code[o], rows.codes + row * static_cast<size_t>(shape.k) + first * layout::kGroup,
+           static_cast<size_t>(range.count) * layout::kGroup);
+    for (int g = 0; g < range.count; ++g) {
+      const size_t at = row * groups + first + static_cast<size_t>(g);
+      out.scale[g][o] = rows.scales[at];
+      if (rows.zeros != nullptr) out.minimum[g][o] = minus_small(rows.zeros[at], shape.scale_type);
+    }
+  }
+}
+
 }  // namespace
+
+void pack_grouped_panel(const GroupedRows& rows, const PackedMatrix& shape, uint8_t* panel) {
+  memset(panel, 0, shape.panel_bytes);
+  const int groups = shape.k / layout::kGroup;
+  for (int group = 0; group < groups; group += 8) {
+    const int count = groups - group < 8 ? groups - group : 8;
+    StagedStretch staged = {};
+    stage_groups(rows, shape, {group, count}, staged);
+    for (int unit = 0; unit < (count + 1) / 2; ++unit, panel += unit_bytes(shape)) {
+      put_unit(staged, shape, unit, panel);
+    }
+  }
+}
 
 void pack_panels(TensorType type, const uint8_t* tensor, const PackedMatrix& shape, uint8_t* data,
                  PanelRange panels) {

@@ -159,7 +159,7 @@ void read_q3_k(const uint8_t* block, int output, int, StagedStretch& out) {
 }
 
 void read_iq4_xs(const uint8_t* block, int output, int, StagedStretch& out) {
-  out.scale[0][output] = load_u16(block);
+  out.d[output] = load_f16(block);
   const int high_bits = load_u16(block + 2);
   for (int sub = 0; sub < 8; ++sub) {
     const int low = block[4 + sub / 2] >> (sub % 2 * 4) & 15;
@@ -199,7 +199,7 @@ BlockReader block_reader(TensorType type) {
     case TensorType::kIQ4_XS:
       return read_iq4_xs;
     default:
-      return nullptr;
+      return iq_block_reader(type);
   }
 }
 

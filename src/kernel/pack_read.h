@@ -17,6 +17,7 @@ struct StagedStretch {
   uint16_t minimum[8][16];      // [group][output], or dmin in row 0
   uint8_t sub_scale[16][16];    // [sub-block][output]; int8 in two's complement where signed
   uint8_t sub_minimum[16][16];  // [sub-block][output]
+  float d[16];                  // [output], codebook formats: d as float32
 };
 
 // Reads `block` as output `output`, group `group` (formats of 32 k; 0 for super-blocks) of `out`.
@@ -24,5 +25,8 @@ using BlockReader = void (*)(const uint8_t* block, int output, int group, Staged
 
 // The reader of a quantized type; null for a type that is not packed.
 BlockReader block_reader(TensorType type);
+
+// The same, of IQ1, IQ2, IQ3, TQ1_0 and TQ2_0 only (pack_read_iq.cc).
+BlockReader iq_block_reader(TensorType type);
 
 }  // namespace inferno::kernel

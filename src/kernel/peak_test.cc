@@ -8,7 +8,7 @@ namespace inferno::kernel {
 namespace {
 
 TEST(Peak, StreamReadsEveryByte) {
-  for (const auto isa : {Isa::kPlain, Isa::kAvx2, Isa::kAvx512}) {
+  for (const auto isa : kIsas) {
     const KernelTable* kernels = table(isa);
     if (kernels == nullptr) continue;
     std::vector<uint8_t> bytes(4096, 0);
@@ -23,7 +23,7 @@ TEST(Peak, StreamReadsEveryByte) {
 }
 
 TEST(Peak, ProductsCountTheirOperations) {
-  for (const auto isa : {Isa::kPlain, Isa::kAvx2, Isa::kAvx512}) {
+  for (const auto isa : kIsas) {
     const KernelTable* kernels = table(isa);
     if (kernels == nullptr) continue;
     int32_t sink = 0;

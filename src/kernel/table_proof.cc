@@ -6,23 +6,28 @@
 #include <random>
 #include <vector>
 
+#include "kernel/isa_detect.h"
+
 namespace inferno::kernel {
 namespace {
 
-// Two panels and a tail of outputs, two super-blocks of inputs.
+// Two panels and a tail of outputs; two super-blocks of inputs, or one and an odd number of groups.
 constexpr int kOutputs = 40;
-constexpr int kInputs = 512;
-// One row, a few, more than any tile holds at once.
-constexpr int kRowCounts[] = {1, 3, 37};
-constexpr int kMostRows = 37;
+constexpr int kSuperBlockInputs = 512;
+constexpr int kGroupInputs = 352;
+// One row, a few; the fewest that tiles are used for; more than any tile holds at once, the last
+// of them in one tile of 16 rows (37) or in two (53).
+constexpr int kRowCounts[] = {1, 3, 9, 37, 53};
+constexpr int kMostRows = 53;
 constexpr int kHeadWidth = 64;
 constexpr int kPositions = 75;
 
-constexpr TensorType kTypes[] = {
-    TensorType::kF32,  TensorType::kF16,    TensorType::kBF16,   TensorType::kQ4_0,
-    TensorType::kQ4_1, TensorType::kQ5_0,   TensorType::kQ5_1,   TensorType::kQ8_0,
-    TensorType::kQ2_K, TensorType::kQ3_K,   TensorType::kQ4_K,   TensorType::kQ5_K,
-    TensorType::kQ6_K, TensorType::kIQ4_NL, TensorType::kIQ4_XS, TensorType::kMXFP4};
+constexpr TensorType kTypes[] = {TensorType::kF32,   TensorType::kF16,    TensorType::kBF16,
+                                 TensorType::kQ4_0,  TensorType::kQ4_1,   TensorType::kQ5_0,
+                                 TensorType::kQ5_1,  TensorType::kQ8_0,   TensorType::kQ2_K,
+                                 TensorType::kQ3_K,  TensorType::kQ4_K,   TensorType::kQ5_K,
+                                 TensorType::kQ6_K,  TensorType::kIQ4_NL, TensorType::kIQ4_XS,
+                                 TensorType::kMXFP4, TensorType::kIQ2_S,  TensorType::kTQ2_0};
 
 struct Free {
   void operator()(uint8_t* p) const { ::operator delete[](p, std::align_val_t{64}); }
@@ -39,6 +44,11 @@ size_t as_size(int value) {
   return static_cast<size_t>(value);
 }
 
+// Inputs of a matrix whose blocks, or whose activations' blocks, are of `block` elements.
+int inputs_of(int block) {
+  return block == 256 ? kSuperBlockInputs : kGroupInputs;
+}
+
 bool same_bits(const std::vector<float>& a, const std::vector<float>& b) {
   return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
 }
@@ -53,8 +63,9 @@ class Trial {
     for (const TensorType type : kTypes) {
       if (!multiplies_alike(type)) return std::string("matmul ") + name_of(type);
     }
-    if (!attends_alike(KvType::kF32)) return "attend f32";
-    if (!attends_alike(KvType::kF16)) return "attend f16";
+    for (const KvType type : {KvType::kF32, KvType::kF16, KvType::kBF16, KvType::kInt8}) {
+      if (!attends_alike(type)) return std::string("attend ") + name_of(type);
+    }
     return find_row_difference();
   }
 
@@ -77,6 +88,7 @@ class Trial {
 
   static Quantized quantize(const KernelTable& table, const std::vector<float>& x, int block) {
     Quantized out;
+    const int inputs = inputs_of(block);
     out.q.resize(x.size());
     out.scale.resize(x.size() / as_size(block));
     out.sum.resize(x.size() / 16);
@@ -84,15 +96,15 @@ class Trial {
                 .scale = out.scale.data(),
                 .sum = out.sum.data(),
                 .rows = kMostRows,
-                .k = kInputs,
+                .k = inputs,
                 .block = block};
-    table.quantize_rows(x.data(), kInputs, 0, kMostRows, out.rows);
+    table.quantize_rows(x.data(), as_size(inputs), 0, kMostRows, out.rows);
     return out;
   }
 
   bool quantizes_alike() {
-    const std::vector<float> x = floats(kMostRows * kInputs);
     for (const int block : {32, 256}) {
+      const std::vector<float> x = floats(kMostRows * inputs_of(block));
       const Quantized a = quantize(candidate_, x, block);
       const Quantized b = quantize(reference_, x, block);
       if (a.q != b.q || a.sum != b.sum || !same_bits(a.scale, b.scale)) return false;
@@ -101,14 +113,14 @@ class Trial {
   }
 
   // Bytes of a matrix: random codes; exponents of scales, and floats, near 1.
-  std::vector<uint8_t> random_matrix(TensorType type) {
+  std::vector<uint8_t> random_matrix(TensorType type, int inputs) {
     const BlockShape block = block_shape(type);
-    const size_t count = as_size(kOutputs) * as_size(kInputs) / block.elements;
+    const size_t count = as_size(kOutputs) * as_size(inputs) / block.elements;
     std::vector<uint8_t> bytes(count * block.bytes);
     for (uint8_t& byte : bytes)
       byte = static_cast<uint8_t>(random_());
     if (type == TensorType::kF32) {
-      const std::vector<float> values = floats(kOutputs * kInputs);
+      const std::vector<float> values = floats(kOutputs * inputs);
       std::memcpy(bytes.data(), values.data(), bytes.size());
       return bytes;
     }
@@ -142,12 +154,13 @@ class Trial {
 
   bool multiplies_alike(TensorType type) {
     PackedMatrix matrix{};
-    if (!packed_shape(type, kOutputs, kInputs, &matrix)) return false;
-    const std::vector<uint8_t> tensor = random_matrix(type);
+    const int inputs = inputs_of(static_cast<int>(block_shape(type).elements));
+    if (!packed_shape(type, kOutputs, inputs, &matrix)) return false;
+    const std::vector<uint8_t> tensor = random_matrix(type, inputs);
     const Bytes packed = zeroed(packed_bytes(matrix));
     pack_panels(type, tensor.data(), matrix, packed.get(), {0, (kOutputs + 15) / 16});
     matrix.data = packed.get();
-    const std::vector<float> x = floats(kMostRows * kInputs);
+    const std::vector<float> x = floats(kMostRows * inputs);
     const int block = activation_kind(matrix.format) == ActivationKind::kBlock256 ? 256 : 32;
     Quantized quantized = quantize(reference_, x, block);
     residual_ = floats(kMostRows * kOutputs);
@@ -161,8 +174,7 @@ class Trial {
   }
 
   std::vector<float> attend(const KernelTable& table, const std::vector<float>& kv, KvType type) {
-    const size_t element = type == KvType::kF32 ? 4 : 2;
-    const size_t page_bytes = 2 * as_size(kPagePositions) * as_size(kHeadWidth) * element;
+    const size_t page_bytes = kv_page_bytes(type, kHeadWidth);
     const std::vector<uint32_t> pages = {3, 0, 4, 1, 2};
     const Bytes store = zeroed(page_bytes * pages.size());
     const float* values = kv.data() + kPositions * kHeadWidth;
@@ -260,7 +272,10 @@ std::string find_difference(const KernelTable& candidate, const KernelTable& ref
 
 const KernelTable& best_proven_table(std::string& warning) {
   const KernelTable& plain = *table(Isa::kPlain);
-  for (const Isa isa : {Isa::kAvx512, Isa::kAvx2}) {
+  if (const std::string refusal = amx_refusal(); !refusal.empty()) {
+    warning += "the amx kernels are not used: " + refusal + "\n";
+  }
+  for (const Isa isa : {Isa::kAmx, Isa::kAvx512, Isa::kAvx2}) {
     const KernelTable* candidate = table(isa);
     if (candidate == nullptr) continue;
     const std::string difference = find_difference(*candidate, plain);

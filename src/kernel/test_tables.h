@@ -14,7 +14,7 @@ namespace inferno::kernel {
 // kPlain first.
 inline std::vector<const KernelTable*> tables_of_this_cpu() {
   std::vector<const KernelTable*> tables;
-  for (Isa isa : {Isa::kPlain, Isa::kAvx2, Isa::kAvx512}) {
+  for (const Isa isa : kIsas) {
     if (const KernelTable* found = table(isa)) tables.push_back(found);
   }
   return tables;

@@ -70,4 +70,31 @@ const char* name_of(TensorType type) {
   return info == nullptr ? "unknown" : info->name;
 }
 
+const char* name_of(KvType type) {
+  switch (type) {
+    case KvType::kF32:
+      return "f32";
+    case KvType::kF16:
+      return "f16";
+    case KvType::kBF16:
+      return "bf16";
+    case KvType::kInt8:
+      return "int8";
+  }
+  return "unknown";
+}
+
+size_t kv_page_bytes(KvType type, int head_width) {
+  const size_t elements = size_t{2} * kPagePositions * static_cast<size_t>(head_width);
+  if (type == KvType::kInt8) return elements + size_t{2} * kPagePositions * sizeof(float);
+  return elements * (type == KvType::kF32 ? 4 : 2);
+}
+
+int span_positions(int position) {
+  int length = kSpanPositions;
+  while (position / length >= kMaxSpans)
+    length *= 2;
+  return length;
+}
+
 }  // namespace inferno::kernel

@@ -89,16 +89,21 @@ enum class PackedFormat : uint8_t {
   kQ3K,
   kQ4K,
   kQ5K,
-  kQ6K,         // super-blocks of 256 with integer sub-scales
-  kCodebook4K,  // the same with 4-bit codes that index a codebook (IQ4_XS)
+  kQ6K,  // super-blocks of 256 with integer sub-scales
+  // The same with 4-bit codes that index a codebook of int8 levels. IQ4_XS has one; so have IQ1,
+  // IQ2 and IQ3, whose points and signs come down to at most sixteen levels.
+  kCodebook4K,      // sub-blocks of 32
+  kCodebook4KFine,  // sub-blocks of 16
+  kTernaryK,        // 2-bit codes, no sub-scales: TQ1_0, TQ2_0
 };
 
 // Which activations a format is multiplied with.
 enum class ActivationKind : uint8_t { kFloat, kBlock32, kBlock256 };
 
 // How the scales and minima of kQ4, kQ5 and kQ8 are stored. bfloat16 holds every power of two of
-// MXFP4.
-enum class ScaleType : uint8_t { kF16, kBF16 };
+// MXFP4. With kF16Zeros and kBF16Zeros a group's minimum is its scale times the stored number,
+// which is minus the integer code that means 0 (AWQ, GPTQ): exact, where a rounded minimum is not.
+enum class ScaleType : uint8_t { kF16, kBF16, kF16Zeros, kBF16Zeros };
 
 // One weight matrix W [n, k], packed for the kernels: outputs in panels of 16, so that one vector
 // register holds 16 outputs by 4 consecutive k, and a dot-product instruction multiplies it with 4
@@ -133,8 +138,12 @@ struct MatmulOutput {
   bool accumulate;  // y += result (a residual) instead of y = result
 };
 
-// Element type of the KV cache.
-enum class KvType : uint8_t { kF32, kF16 };
+// Element type of the KV cache. kInt8 has one scale per key and one per value of each position and
+// head: key ~= scale * code.
+enum class KvType : uint8_t { kF32, kF16, kBF16, kInt8 };
+
+// "f32", "f16", "bf16", "int8".
+const char* name_of(KvType type);
 
 // Positions in a page of the KV cache: one vector register of keys.
 inline constexpr int kPagePositions = 16;
@@ -144,11 +153,30 @@ inline constexpr int kPagePositions = 16;
 inline constexpr int kHeadWidthStep = 16;
 inline constexpr int kMaxHeadWidth = 512;
 
+// Bytes that the keys and values of one head take in one page (AttentionInput has the layout).
+size_t kv_page_bytes(KvType type, int head_width);
+
+// What a row sees is computed in spans of absolute positions, which are put together in ascending
+// order at the end. Spans can be computed by different threads; that nothing else depends on
+// where they begin keeps the result the same for every number of threads.
+inline constexpr int kSpanPositions = 512;
+inline constexpr int kMaxSpans = 64;
+
+// Length of the spans of the row at absolute position `position`: kSpanPositions, doubled as often
+// as it takes for kMaxSpans of them to reach from 0 to the row. A row's span i covers the positions
+// [i * length, (i + 1) * length) as far as the row sees them. Rows of one page have equal spans.
+int span_positions(int position);
+
 // Attention of query rows of one sequence over its paged KV, for one key/value head.
 //
-// A page holds, for one layer and one key/value head, its keys then its values:
+// A page holds, for one layer and one key/value head, its keys then its values; floats as
 //   keys    [E, 16]  keys transposed: 16 positions side by side
 //   values  [16, E]
+// and int8 in pairs, as the instructions that multiply 16-bit pairs want them:
+//   keys         [E / 2, 16, 2]  element 2 i + j of position p at [i, p, j]
+//   values       [8, E, 2]       element e of position 2 i + j at [i, e, j]
+//   key scales   [16] float
+//   value scales [16] float
 // page p of the sequence starts at kv_base + page_table[p] * page_stride (bytes), and holds the
 // absolute positions [16 p, 16 p + 16).
 struct AttentionInput {
@@ -172,6 +200,16 @@ struct AttentionInput {
   const uint32_t* page_table;
 };
 
+// The state of one row, head and span: this many floats (maximum, sums of weights), then the [E]
+// sum of values.
+inline constexpr int kStateHeaderFloats = 32;
+
+// Spans [begin, end) of the rows of an AttentionInput.
+struct SpanRange {
+  int begin;
+  int end;
+};
+
 // Keys and values of consecutive positions of one key/value head, and the pages they go to, as in
 // AttentionInput.
 struct KvRows {
@@ -191,6 +229,22 @@ struct KvRows {
 struct PanelRange {
   int begin;
   int end;
+};
+
+// What a matrix of integer codes with one 16-bit scale per 32 inputs looks like, apart from GGUF's
+// types: w = scale * (code - zero).
+struct GroupedCodes {
+  int bits;              // 4 or 8
+  bool has_zeros;        // 4 bits only: each group has a zero of its own; else it is 8 or 128
+  bool scales_are_bf16;  // else float16
+};
+
+// Up to 16 rows of such a matrix, about to become a panel. Rows are contiguous.
+struct GroupedRows {
+  const uint8_t* codes;    // [count, k], below 2^bits
+  const uint16_t* scales;  // [count, ceil(k / 32)] float16 or bfloat16 bits
+  const uint8_t* zeros;    // [count, ceil(k / 32)], at most 128; null without has_zeros
+  int count;
 };
 
 }  // namespace inferno::kernel

@@ -4,8 +4,9 @@
 //   layer 0: page 0: head 0: keys [E, 16], values [16, E]; head 1: ...   page 1: ...   ...
 //   layer 1: ...
 //
-// Keys are stored transposed, so that 16 positions fill one vector register (kernel/types.h,
-// AttentionInput). A page of one layer is contiguous: that is what moves between tiers and workers.
+// Keys are stored transposed, so that 16 positions fill one vector register; int8 comes in pairs
+// with scales behind the values (kernel/types.h, AttentionInput). A page of one layer is
+// contiguous: that is what moves between tiers and workers.
 //
 // Threads: written and read by the compute threads of a step, each its own part; sized once at
 //          start.
@@ -26,9 +27,8 @@ struct KvShape {
   int head_width = 0;
   kernel::KvType type = kernel::KvType::kF16;
 
-  size_t element_bytes() const { return type == kernel::KvType::kF32 ? 4 : 2; }
   size_t head_bytes() const {  // keys and values of one head in one page
-    return size_t{2} * kernel::kPagePositions * static_cast<size_t>(head_width) * element_bytes();
+    return kernel::kv_page_bytes(type, head_width);
   }
   size_t page_bytes_per_layer() const { return head_bytes() * static_cast<size_t>(kv_head_count); }
   size_t page_bytes() const { return page_bytes_per_layer() * static_cast<size_t>(layer_count); }

@@ -9,6 +9,7 @@
 #include "model/checkpoint_names.h"
 #include "model/gguf.h"
 #include "model/json_file.h"
+#include "model/packed_matrix.h"
 #include "model/safetensors.h"
 #include "model/vocabulary_loader.h"
 
@@ -83,6 +84,8 @@ struct Checkpoint::Files {
   Result<void> check_tensors() const;
   // The tensor of a canonical name as the file has it; kNotFound when there is none.
   Result<Tensor> find(std::string_view name) const;
+  // The parts of a packed matrix of a canonical name; none when it is not packed, or not there.
+  Result<std::optional<PackedParts>> find_parts(std::string_view name) const;
 };
 
 Result<void> Checkpoint::Files::open_gguf(const fs::path& path, Need need) {
@@ -159,8 +162,34 @@ Result<Tensor> Checkpoint::Files::find(std::string_view name) const {
   return fail(Fault::kNotFound, "{}: tensor '{}' is missing", label, name);
 }
 
+Result<std::optional<PackedParts>> Checkpoint::Files::find_parts(std::string_view name) const {
+  if (!weights || !config || config->packing == WeightPacking::kNone) return std::nullopt;
+  const std::optional<std::vector<int64_t>> shape = expected_shape(*config, name);
+  const bool is_head = name == "output.weight";
+  if (!shape || shape->size() != 2 || name == "token_embd.weight" ||
+      (is_head && config->has_tied_embeddings)) {
+    return std::nullopt;
+  }
+  std::string own = folder_name(*config, name, prefix).value_or("");
+  if (!own.ends_with(".weight")) return std::nullopt;
+  own.resize(own.size() - std::string_view(".weight").size());
+  const MatrixSize size = {.outputs = static_cast<int>((*shape)[0]),
+                           .inputs = static_cast<int>((*shape)[1])};
+  for (const std::string_view before : kHeadPrefixes) {
+    if (!is_head && !before.empty()) break;
+    Result<std::optional<PackedParts>> parts =
+        find_packed(*weights, config->packing, std::string(before) + own, size);
+    if (!parts) return fail(parts.error().fault, "{}: {}", label, parts.error().message);
+    if (*parts) return parts;
+  }
+  return std::nullopt;
+}
+
 Result<void> Checkpoint::Files::check_tensors() const {
   for (const std::string& name : required_tensors(*config)) {
+    const Result<std::optional<PackedParts>> parts = find_parts(name);
+    if (!parts) return std::unexpected(parts.error());
+    if (*parts) continue;
     const Result<Tensor> tensor = find(name);
     if (!tensor) return std::unexpected(tensor.error());
     const std::vector<int64_t> expected = *expected_shape(*config, name);
@@ -196,7 +225,9 @@ const ModelConfig& Checkpoint::config() const {
 }
 
 bool Checkpoint::has(std::string_view name) const {
-  return files_->find(name).has_value();
+  if (files_->find(name)) return true;
+  const Result<std::optional<PackedParts>> parts = files_->find_parts(name);
+  return parts && parts->has_value();
 }
 
 Result<Tensor> Checkpoint::tensor(std::string_view name) const {
@@ -210,16 +241,32 @@ Result<Tensor> Checkpoint::tensor(std::string_view name) const {
   return tensor;
 }
 
+Result<std::unique_ptr<MatrixSource>> Checkpoint::matrix(std::string_view name) const {
+  const Result<std::optional<PackedParts>> parts = files_->find_parts(name);
+  if (!parts) return std::unexpected(parts.error());
+  if (*parts) {
+    auto matrix = open_packed(**parts);
+    if (matrix) return matrix;
+    return fail(matrix.error().fault, "{}: {}", files_->label, matrix.error().message);
+  }
+  const Result<Tensor> found = tensor(name);
+  if (!found) return std::unexpected(found.error());
+  return tensor_matrix(*found, files_->label);
+}
+
 const std::vector<Tensor>& Checkpoint::file_tensors() const {
   return files_->gguf ? files_->gguf->tensors() : files_->folder_tensors;
 }
 
 void Checkpoint::drop_pages(const Tensor& tensor) const {
+  drop_pages(std::span<const uint8_t>(tensor.data, tensor.bytes));
+}
+
+void Checkpoint::drop_pages(std::span<const uint8_t> bytes) const {
   static const std::vector<MappedFile> kNone;
   const std::vector<MappedFile>& maps = files_->gguf      ? files_->gguf->parts()
                                         : files_->weights ? files_->weights->shards()
                                                           : kNone;
-  const std::span<const uint8_t> bytes(tensor.data, tensor.bytes);
   for (const MappedFile& map : maps) {
     const std::span<const uint8_t> all = map.bytes();
     if (bytes.data() >= all.data() && bytes.data() + bytes.size() <= all.data() + all.size()) {

@@ -16,18 +16,23 @@
 //           ffn_down.weight [D, F]
 //           post_attention_norm.weight, post_ffw_norm.weight [D]      of what each part returns
 //
+// A matrix may be packed: several tensors of the folder are one matrix (packed_matrix.h). Then
+// matrix() finds it by its name, and tensor() does not.
+//
 // Threads: immutable once open; every method may be called from any thread.
 // Cost:    opening reads headers only; tensors stay in the mapped files.
 #pragma once
 
 #include <filesystem>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/result.h"
 #include "model/config.h"
+#include "model/matrix_source.h"
 #include "model/tensor.h"
 #include "token/vocabulary.h"
 
@@ -57,19 +62,26 @@ class Checkpoint {
   // Requires: has_config().
   const ModelConfig& config() const;
 
-  // Whether tensor(name) would find one. False for output.weight when embeddings are tied.
+  // Whether tensor(name) or matrix(name) would find one. False for output.weight when embeddings
+  // are tied.
   bool has(std::string_view name) const;
 
   // The tensor of a canonical name, its shape checked against the configuration. kNotFound when
   // there is none, kCorrupt when its shape is another.
   Result<Tensor> tensor(std::string_view name) const;
 
+  // The matrix of a canonical name, packed or not, its shape checked against the configuration.
+  // kNotFound when there is none, kCorrupt when its parts do not fit, kInvalid when it cannot be
+  // computed with. The checkpoint must outlive it.
+  Result<std::unique_ptr<MatrixSource>> matrix(std::string_view name) const;
+
   // Every tensor of the files, under the names the files use.
   const std::vector<Tensor>& file_tensors() const;
 
-  // Tells the operating system that these weights, which came from tensor(), will not be read again
-  // soon.
+  // Tells the operating system that these bytes of weights, which came from tensor() or matrix(),
+  // will not be read again soon.
   void drop_pages(const Tensor& tensor) const;
+  void drop_pages(std::span<const uint8_t> bytes) const;
 
   // The tokenizer. kNotFound when the files have none; kInvalid when it is of a kind that is not
   // supported.

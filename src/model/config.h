@@ -56,6 +56,17 @@ struct RopeScaling {
   bool truncates = true;          // kYarn: the range of scaled dimensions is rounded to whole ones
 };
 
+// How a folder's matrices are stored: what "quantization_config" of config.json says, as far as the
+// tensors' names and shapes do not say it (packed_matrix.h).
+enum class WeightPacking : uint8_t {
+  kNone,
+  kGptq,    // zeros stored less 1 ("gptq")
+  kGptqV2,  // zeros as they are ("gptq_v2")
+  kAwq,
+  kCompressedTensors,
+  kFp8,
+};
+
 struct ModelConfig {
   Architecture architecture = Architecture::kLlama;
   int vocab_size = 0;          // V: rows of the embedding
@@ -90,6 +101,8 @@ struct ModelConfig {
   bool has_attention_output_bias = false;  // attn_output.bias
   bool has_qk_norm = false;     // attn_q_norm.weight, attn_k_norm.weight [E], per head, before rope
   bool has_post_norms = false;  // post_attention_norm.weight, post_ffw_norm.weight [D]
+
+  WeightPacking packing = WeightPacking::kNone;
 
   // Whether layer `layer` attends within sliding_window only and rotates by rope_base_local.
   bool is_local(int layer) const { return layer_is_local[static_cast<size_t>(layer)] != 0; }

@@ -8,6 +8,7 @@
 
 #include "model/config.h"
 #include "model/config_fields.h"
+#include "model/config_packing.h"
 
 namespace inferno::model {
 
@@ -234,12 +235,19 @@ void read_activation(ModelConfig& config, JsonFields& fields) {
 }
 
 void read_outer(ModelConfig& config, JsonFields& outer, JsonFields& fields,
-                const Defaults& defaults) {
+                const Defaults& defaults, std::string_view label) {
   JsonFields& tying = fields.has("tie_word_embeddings") ? fields : outer;
   config.has_tied_embeddings = tying.flag("tie_word_embeddings", defaults.ties);
   JsonFields& packing = fields.has("quantization_config") ? fields : outer;
-  if (packing.has("quantization_config")) {
-    packing.refuse("quantization_config", "is present: packed safetensors are not supported");
+  if (const json::object* packed = packing.object("quantization_config")) {
+    const Result<WeightPacking> read = packing_from_json(*packed, label);
+    if (read) {
+      config.packing = *read;
+    } else {
+      packing.keep(read.error());
+    }
+  } else if (packing.has("quantization_config")) {
+    packing.refuse("quantization_config", "must be an object");
   }
 }
 
@@ -269,7 +277,7 @@ Result<ModelConfig> config_from_json(const json::object& json, std::string_view 
   read_attention(config, fields);
   read_activation(config, fields);
   if (traits->is_gemma) config.embedding_scale = std::sqrt(static_cast<float>(config.width));
-  read_outer(config, outer, fields, defaults);
+  read_outer(config, outer, fields, defaults, label);
   if (fields.error()) return std::unexpected(*fields.error());
   if (outer.error()) return std::unexpected(*outer.error());
   return checked(std::move(config), label);

@@ -11,9 +11,8 @@ namespace {
 constexpr size_t kScratchBytes =
     std::max(kernel::kMatmulScratchBytes, kernel::kAttentionScratchBytes);
 
-// Panels that one thread takes at a time at least: the products work on pairs and triples of
-// panels.
-constexpr int kPanelGrain = 4;
+// Panels that one thread takes at a time at least: the products of many rows work on pairs.
+constexpr int kPanelGrain = 2;
 
 // Hands out aligned parts of one buffer; the first pass, without a buffer, only counts.
 class Carver {
@@ -35,6 +34,62 @@ class Carver {
 
 size_t as_size(int value) {
   return static_cast<size_t>(value);
+}
+
+// Where each activation of a decoder lies; all null before there is memory.
+struct Layout {
+  float* hidden;
+  float* normed;
+  float* qkv;
+  float* attended;
+  float* gate;
+  float* up;
+  float* projected;
+  float* angles;
+  kernel::QuantizedRows rows32;
+  kernel::QuantizedRows rows256;
+  float* states;
+  uint8_t* scratch;
+  size_t bytes;  // of all of them
+};
+
+// States of attention to have room for: two rows of the longest context, split into their spans. In
+// shorter contexts that is room for more rows; where it does not suffice, rows are not split.
+int state_count(const ModelConfig& c, int thread_count) {
+  const int spans = std::min(kernel::kMaxSpans, c.context_length / kernel::kSpanPositions + 1);
+  return thread_count > 1 ? 2 * c.head_count * spans : 0;
+}
+
+Layout lay_out(const ModelConfig& c, const DecoderLimits& limits, int thread_count, uint8_t* base) {
+  const size_t rows = as_size(std::max(limits.batch_tokens, limits.logit_rows));
+  const size_t query_width = as_size(c.head_count) * as_size(c.head_width);
+  const size_t kv_width = as_size(c.kv_head_count) * as_size(c.head_width);
+  const size_t widest = std::max({as_size(c.width), query_width, as_size(c.feed_forward_width)});
+  Carver carver(base);
+  const auto quantized = [&](int block) {
+    return kernel::QuantizedRows{.q = carver.take<int8_t>(rows * widest),
+                                 .scale = carver.take<float>(rows * (widest / as_size(block) + 1)),
+                                 .sum = carver.take<int16_t>(rows * (widest / 16 + 1)),
+                                 .rows = 0,
+                                 .k = 0,
+                                 .block = block};
+  };
+  Layout at{};
+  at.hidden = carver.take<float>(rows * as_size(c.width));
+  at.normed = carver.take<float>(rows * as_size(c.width));
+  at.qkv = carver.take<float>(rows * (query_width + 2 * kv_width));
+  at.attended = carver.take<float>(rows * query_width);
+  at.gate = carver.take<float>(rows * as_size(c.feed_forward_width));
+  at.up = carver.take<float>(rows * as_size(c.feed_forward_width));
+  at.projected = carver.take<float>(c.has_post_norms ? rows * as_size(c.width) : 0);
+  at.angles = carver.take<float>(rows * 2 * as_size(c.rope_width));
+  at.rows32 = quantized(32);
+  at.rows256 = quantized(256);
+  at.states = carver.take<float>(as_size(state_count(c, thread_count)) *
+                                 as_size(c.head_width + kernel::kStateHeaderFloats));
+  at.scratch = carver.take<uint8_t>(kScratchBytes * as_size(thread_count));
+  at.bytes = carver.used();
+  return at;
 }
 
 // Layers with a window rotate by a base of their own, which is never scaled (Gemma 3), or like all
@@ -65,40 +120,39 @@ Result<void> Decoder::allocate(const DecoderLimits& limits) {
   CHECK(limits.batch_tokens >= 1 && limits.logit_rows >= 1, "{} tokens, {} rows",
         limits.batch_tokens, limits.logit_rows);
   limits_ = limits;
-  const ModelConfig& c = config();
-  const size_t rows = as_size(std::max(limits.batch_tokens, limits.logit_rows));
-  const size_t query_width = as_size(c.head_count) * as_size(c.head_width);
-  const size_t kv_width = as_size(c.kv_head_count) * as_size(c.head_width);
-  const size_t widest = std::max({as_size(c.width), query_width, as_size(c.feed_forward_width)});
-  const auto quantized = [&](Carver& carver, int block) {
-    return kernel::QuantizedRows{.q = carver.take<int8_t>(rows * widest),
-                                 .scale = carver.take<float>(rows * (widest / as_size(block) + 1)),
-                                 .sum = carver.take<int16_t>(rows * (widest / 16 + 1)),
-                                 .rows = 0,
-                                 .k = 0,
-                                 .block = block};
-  };
-  const auto carve = [&](uint8_t* base) {
-    Carver carver(base);
-    hidden_ = carver.take<float>(rows * as_size(c.width));
-    normed_ = carver.take<float>(rows * as_size(c.width));
-    qkv_ = carver.take<float>(rows * (query_width + 2 * kv_width));
-    attended_ = carver.take<float>(rows * query_width);
-    gate_ = carver.take<float>(rows * as_size(c.feed_forward_width));
-    up_ = carver.take<float>(rows * as_size(c.feed_forward_width));
-    projected_ = carver.take<float>(c.has_post_norms ? rows * as_size(c.width) : 0);
-    angles_ = carver.take<float>(rows * 2 * as_size(c.rope_width));
-    rows32_ = quantized(carver, 32);
-    rows256_ = quantized(carver, 256);
-    scratch_ = carver.take<uint8_t>(kScratchBytes * as_size(pool_.size()));
-    return carver.used();
-  };
-  auto buffer = Buffer::allocate(carve(nullptr), "activations");
+  auto buffer =
+      Buffer::allocate(activation_bytes_for(config(), limits, pool_.size()), "activations");
   if (!buffer) return std::unexpected(buffer.error());
   activations_ = std::move(*buffer);
-  carve(activations_.data());
-  segments_.reserve(rows);
+  const Layout at = lay_out(config(), limits, pool_.size(), activations_.data());
+  hidden_ = at.hidden;
+  normed_ = at.normed;
+  qkv_ = at.qkv;
+  attended_ = at.attended;
+  gate_ = at.gate;
+  up_ = at.up;
+  projected_ = at.projected;
+  angles_ = at.angles;
+  rows32_ = at.rows32;
+  rows256_ = at.rows256;
+  states_ = at.states;
+  scratch_ = at.scratch;
+  segments_.reserve(as_size(std::max(limits.batch_tokens, limits.logit_rows)));
+  const ModelConfig& c = config();
+  AttentionPlan::Shape shape{.kv_head_count = c.kv_head_count,
+                             .group = c.head_count / c.kv_head_count,
+                             .thread_count = pool_.size(),
+                             .window = 0};
+  const int states = state_count(c, pool_.size());
+  plan_global_.reserve(shape, limits.batch_tokens, states);
+  shape.window = c.sliding_window;
+  if (c.sliding_window > 0) plan_local_.reserve(shape, limits.batch_tokens, states);
   return {};
+}
+
+size_t Decoder::activation_bytes_for(const ModelConfig& config, const DecoderLimits& limits,
+                                     int thread_count) {
+  return lay_out(config, limits, thread_count, nullptr).bytes;
 }
 
 kv::KvShape Decoder::kv_shape(const ModelConfig& config, kernel::KvType type) {
@@ -112,6 +166,8 @@ void Decoder::forward(std::span<const ForwardPiece> pieces) {
   cut_into_segments(pieces);
   CHECK(row_count_ <= limits_.batch_tokens, "{} tokens in a batch of {}", row_count_,
         limits_.batch_tokens);
+  plan_global_.begin(pieces);
+  if (config().sliding_window > 0) plan_local_.begin(pieces);
   compute_angles();
   embed(pieces);
   for (int layer = 0; layer < config().layer_count; ++layer) {
@@ -229,24 +285,23 @@ void Decoder::rotate_and_store(int layer, std::span<const ForwardPiece> pieces) 
   });
 }
 
-void Decoder::attend(int layer, std::span<const ForwardPiece> pieces) {
+AttentionPlan& Decoder::attention_plan(int layer) {
+  return config().is_local(layer) ? plan_local_ : plan_global_;
+}
+
+kernel::AttentionInput Decoder::attention_input(int layer, const AttentionPlan::Item& item,
+                                                const ForwardPiece& piece) const {
   const ModelConfig& c = config();
   const size_t query_width = as_size(c.head_count) * as_size(c.head_width);
-  const size_t kv_width = as_size(c.kv_head_count) * as_size(c.head_width);
+  const size_t stride = query_width + 2 * as_size(c.kv_head_count) * as_size(c.head_width);
   const int group = c.head_count / c.kv_head_count;
-  const int items = static_cast<int>(segments_.size()) * c.kv_head_count;
-  pool_.parallel_for(items, 1, [&](Range range, int worker) {
-    for (int i = range.begin; i < range.end; ++i) {
-      const Segment& segment = segments_[as_size(i / c.kv_head_count)];
-      const int head = i % c.kv_head_count;
-      const kernel::AttentionInput input{
-          .q = qkv_ + as_size(segment.row) * (query_width + 2 * kv_width),
-          .q_row_stride = query_width + 2 * kv_width,
-          .out = attended_ + as_size(segment.row) * query_width,
+  return {.q = qkv_ + as_size(item.row) * stride,
+          .q_row_stride = stride,
+          .out = attended_ + as_size(item.row) * query_width,
           .out_row_stride = query_width,
-          .rows = segment.count,
-          .first_position = segment.position,
-          .head_begin = head * group,
+          .rows = item.count,
+          .first_position = item.position,
+          .head_begin = item.head * group,
           .group = group,
           .head_width = c.head_width,
           .scale = c.attention_scale,
@@ -254,10 +309,29 @@ void Decoder::attend(int layer, std::span<const ForwardPiece> pieces) {
           .window = c.is_local(layer) ? c.sliding_window : 0,
           .sinks = nullptr,
           .kv_type = store_.shape().type,
-          .kv_base = store_.base(layer, head),
+          .kv_base = store_.base(layer, item.head),
           .page_stride = store_.page_stride(),
-          .page_table = pieces[as_size(segment.piece)].pages.data()};
-      table_.attend(input, scratch_ + as_size(worker) * kScratchBytes);
+          .page_table = piece.pages.data()};
+}
+
+void Decoder::attend(int layer, std::span<const ForwardPiece> pieces) {
+  AttentionPlan& plan = attention_plan(layer);
+  plan.restart();
+  pool_.parallel_for(pool_.size(), 1, [&](Range, int worker) {
+    uint8_t* scratch = scratch_ + as_size(worker) * kScratchBytes;
+    while (const AttentionPlan::Item* item = plan.take()) {
+      const auto input = attention_input(layer, *item, pieces[as_size(item->piece)]);
+      if (!item->group) {
+        table_.attend(input, scratch);
+        continue;
+      }
+      const AttentionPlan::Group& group = plan.group(*item->group);
+      const size_t state = as_size(config().head_width + kernel::kStateHeaderFloats);
+      float* states = states_ + as_size(group.first_state) * state;
+      const size_t span = as_size(input.rows) * as_size(input.group) * state;
+      table_.attend_spans(input, item->spans,
+                          states + as_size(item->spans.begin - group.spans.begin) * span, scratch);
+      if (plan.finish(*item)) table_.merge_spans(input, group.spans, states, scratch);
     }
   });
 }
@@ -307,35 +381,47 @@ void Decoder::project_residual(const Linear& linear, const std::vector<float>& p
 
 void Decoder::norm_input(const float* x, const std::vector<float>& weight, int rows,
                          std::span<const Linear* const> consumers) {
+  const QuantizedInputs wanted = begin_input(normed_, rows, consumers);
   const size_t width = as_size(config().width);
   pool_.parallel_for(rows, 1, [&](Range range, int) {
     for (int row = range.begin; row < range.end; ++row) {
       table_.rms_norm(x + as_size(row) * width, weight.data(), config().rms_norm_eps,
                       config().width, normed_ + as_size(row) * width);
     }
+    quantize(wanted, range);
   });
-  quantize_input(normed_, rows, consumers);
 }
 
 // Prepares x [rows, k] for the products with `consumers`: as floats, and quantized in the ways they
 // want.
 void Decoder::quantize_input(const float* x, int rows, std::span<const Linear* const> consumers) {
-  bool wants32 = false;
-  bool wants256 = false;
+  const QuantizedInputs wanted = begin_input(x, rows, consumers);
+  if (!wanted.block32 && !wanted.block256) return;
+  pool_.parallel_for(rows, 1, [&](Range range, int) { quantize(wanted, range); });
+}
+
+Decoder::QuantizedInputs Decoder::begin_input(const float* x, int rows,
+                                              std::span<const Linear* const> consumers) {
+  QuantizedInputs wanted;
   for (const Linear* linear : consumers) {
     const auto kind = kernel::activation_kind(linear->matrix.format);
-    wants32 |= kind == kernel::ActivationKind::kBlock32;
-    wants256 |= kind == kernel::ActivationKind::kBlock256;
+    wanted.block32 |= kind == kernel::ActivationKind::kBlock32;
+    wanted.block256 |= kind == kernel::ActivationKind::kBlock256;
   }
-  const int k = consumers.front()->inputs();
   input_floats_ = x;
-  rows32_.k = rows256_.k = k;
+  rows32_.k = rows256_.k = consumers.front()->inputs();
   rows32_.rows = rows256_.rows = rows;
-  if (!wants32 && !wants256) return;
-  pool_.parallel_for(rows, 1, [&](Range range, int) {
-    if (wants32) table_.quantize_rows(x, as_size(k), range.begin, range.end, rows32_);
-    if (wants256) table_.quantize_rows(x, as_size(k), range.begin, range.end, rows256_);
-  });
+  return wanted;
+}
+
+void Decoder::quantize(QuantizedInputs wanted, Range rows) {
+  const size_t stride = as_size(rows32_.k);
+  if (wanted.block32) {
+    table_.quantize_rows(input_floats_, stride, rows.begin, rows.end, rows32_);
+  }
+  if (wanted.block256) {
+    table_.quantize_rows(input_floats_, stride, rows.begin, rows.end, rows256_);
+  }
 }
 
 kernel::MatmulInput Decoder::input_of(const Linear& linear, int rows) const {

@@ -24,6 +24,7 @@
 #include "base/ids.h"
 #include "kernel/kernels.h"
 #include "kv/page_store.h"
+#include "model/attention_plan.h"
 #include "model/forward_pass.h"
 #include "model/rope.h"
 #include "model/weights.h"
@@ -47,6 +48,10 @@ class Decoder final : public ForwardPass {
 
   // Fault::kOverloaded when there is no memory for activations.
   static Result<std::unique_ptr<Decoder>> create(const Parts& parts, const DecoderLimits& limits);
+
+  // activation_bytes() of a decoder for such a model, without making one.
+  static size_t activation_bytes_for(const ModelConfig& config, const DecoderLimits& limits,
+                                     int thread_count);
 
   static kv::KvShape kv_shape(const ModelConfig& config, kernel::KvType type);
 
@@ -79,6 +84,12 @@ class Decoder final : public ForwardPass {
     bool accumulate;
   };
 
+  // In which blocks the products to come want their input quantized.
+  struct QuantizedInputs {
+    bool block32 = false;
+    bool block256 = false;
+  };
+
   explicit Decoder(const Parts& parts);
   Result<void> allocate(const DecoderLimits& limits);
 
@@ -87,12 +98,18 @@ class Decoder final : public ForwardPass {
   void compute_angles();
   void attention_block(int layer, std::span<const ForwardPiece> pieces);
   void rotate_and_store(int layer, std::span<const ForwardPiece> pieces);
+  AttentionPlan& attention_plan(int layer);
   void attend(int layer, std::span<const ForwardPiece> pieces);
+  kernel::AttentionInput attention_input(int layer, const AttentionPlan::Item& item,
+                                         const ForwardPiece& piece) const;
   void ffn_block(int layer);
 
   void norm_input(const float* x, const std::vector<float>& weight, int rows,
                   std::span<const Linear* const> consumers);
   void quantize_input(const float* x, int rows, std::span<const Linear* const> consumers);
+  // Makes x the input of the products with `consumers`; says what quantize() must do with its rows.
+  QuantizedInputs begin_input(const float* x, int rows, std::span<const Linear* const> consumers);
+  void quantize(QuantizedInputs wanted, Range rows);
   void multiply(std::span<const Product> products, int rows);
   void multiply_panels(const Product& product, int rows, Range panels, int worker);
   void project_residual(const Linear& linear, const std::vector<float>& post_norm);
@@ -119,9 +136,12 @@ class Decoder final : public ForwardPass {
   kernel::QuantizedRows rows32_{};
   kernel::QuantizedRows rows256_{};
   const float* input_floats_ = nullptr;
+  float* states_ = nullptr;     // of attention whose spans several threads share
   uint8_t* scratch_ = nullptr;  // per worker
   int row_count_ = 0;
   std::vector<Segment> segments_;
+  AttentionPlan plan_global_;
+  AttentionPlan plan_local_;
 };
 
 }  // namespace inferno::model

@@ -205,6 +205,18 @@ INSTANTIATE_TEST_SUITE_P(
         GoldenCase{"gemma2", "model-f32.gguf", "", 1e-3f}, GoldenCase{"gemma3", "hf", "", 1e-3f},
         GoldenCase{"gemma3", "model-f32.gguf", "", 1e-3f}));
 
+// Bounds: activations of 8 bits with integer weights; weights rounded to bfloat16 or float16.
+INSTANTIATE_TEST_SUITE_P(Packed, DecoderGolden,
+                         ::testing::Values(GoldenCase{"llama-gptq-int4", "hf", "", 0.6f},
+                                           GoldenCase{"llama-gptq-int4-actorder", "hf", "", 0.1f},
+                                           GoldenCase{"llama-gptq-int8", "hf", "", 0.6f},
+                                           GoldenCase{"llama-awq-int4", "hf", "", 0.6f},
+                                           GoldenCase{"llama-ct-int4", "hf", "", 0.6f},
+                                           GoldenCase{"llama-ct-int4-asym", "hf", "", 0.6f},
+                                           GoldenCase{"llama-ct-int8", "hf", "", 0.6f},
+                                           GoldenCase{"llama-ct-fp8", "hf", "", 1.0f},
+                                           GoldenCase{"llama-fp8-block", "hf", "", 1.0f}));
+
 TEST(DecoderGoldenQuantized, EveryGgufTypeAgreesWithItsDequantizedWeights) {
   const fs::path folder = shared_models() / "llama-quantized";
   if (!fs::exists(folder)) GTEST_SKIP() << folder << " is absent";

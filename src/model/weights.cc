@@ -1,7 +1,9 @@
 #include "model/weights.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
+#include <span>
 
 #include "base/check.h"
 
@@ -14,6 +16,9 @@ std::string in_layer(int layer, const char* name) {
   return fmt::format("blk.{}.{}", layer, name);
 }
 
+// Packed bytes of a slab: small beside a model, large beside what waking the threads costs.
+constexpr size_t kSlabBytes = size_t{8} << 20;
+
 // Whether dequantize() knows the tensor's type: tried on its first block.
 bool has_float_meaning(const Tensor& tensor) {
   float probe[256];
@@ -22,30 +27,19 @@ bool has_float_meaning(const Tensor& tensor) {
          kernel::dequantize(tensor.type, tensor.data, block.elements, probe);
 }
 
-// A type that kernels cannot multiply in place is packed as 32-bit floats: exact, at the price of
-// memory.
-void pack_as_floats(const Tensor& tensor, const kernel::PackedMatrix& matrix, uint8_t* data,
-                    Range panels) {
-  const auto shape = kernel::block_shape(tensor.type);
-  const size_t row_bytes = static_cast<size_t>(matrix.k) / shape.elements * shape.bytes;
-  std::vector<float> rows(size_t{16} * static_cast<size_t>(matrix.k));
-  kernel::PackedMatrix panel = matrix;
-  for (int index = panels.begin; index < panels.end; ++index) {
-    panel.n = std::min(16, matrix.n - index * 16);
-    const uint8_t* source = tensor.data + static_cast<size_t>(index) * 16 * row_bytes;
-    kernel::dequantize(tensor.type, source,
-                       static_cast<size_t>(panel.n) * static_cast<size_t>(matrix.k), rows.data());
-    kernel::pack_panels(kernel::TensorType::kF32, reinterpret_cast<const uint8_t*>(rows.data()),
-                        panel, data + static_cast<size_t>(index) * matrix.panel_bytes, {0, 1});
-  }
-}
-
 }  // namespace
 
+std::optional<Quantization> quantization_named(std::string_view name) {
+  if (name == "none") return Quantization::kNone;
+  if (name == "q8") return Quantization::kQ8;
+  if (name == "q4k") return Quantization::kQ4K;
+  return std::nullopt;
+}
+
 Result<std::unique_ptr<Weights>> Weights::load(std::shared_ptr<const Checkpoint> checkpoint,
-                                               ThreadPool& pool, const LoadProgress& progress) {
-  auto weights = std::unique_ptr<Weights>(new Weights());
-  weights->checkpoint_ = std::move(checkpoint);
+                                               ThreadPool& pool, const LoadProgress& progress,
+                                               WeightOptions options) {
+  auto weights = std::unique_ptr<Weights>(new Weights(std::move(checkpoint), options));
   const int head_width = weights->config().head_width;
   if (head_width % kernel::kHeadWidthStep != 0 || head_width > kernel::kMaxHeadWidth) {
     return fail(
@@ -62,26 +56,47 @@ Result<std::unique_ptr<Weights>> Weights::load(std::shared_ptr<const Checkpoint>
   weights->buffer_ = std::move(*buffer);
 
   size_t done_bytes = 0;
-  for (const Pending& next : pending) {
-    kernel::PackedMatrix& matrix = next.linear->matrix;
-    uint8_t* data = weights->buffer_.data() + next.offset;
-    matrix.data = data;
-    const bool in_place =
-        matrix.format != kernel::PackedFormat::kF32 || next.tensor.type == kernel::TensorType::kF32;
-    pool.parallel_for(next.linear->panel_count(), 1, [&](Range panels, int) {
-      if (in_place) {
-        kernel::pack_panels(next.tensor.type, next.tensor.data, matrix, data,
-                            {panels.begin, panels.end});
-      } else {
-        pack_as_floats(next.tensor, matrix, data, panels);
-      }
+  for (Pending& next : pending) {
+    next.linear->matrix.data = weights->buffer_.data() + next.offset;
+    weights->pack(next, pool, [&](size_t bytes) {
+      done_bytes += bytes;
+      if (progress) progress(done_bytes, weights->packed_bytes_);
     });
-    if (next.tensor.data != weights->embedding_.data) weights->checkpoint_->drop_pages(next.tensor);
-    done_bytes += kernel::packed_bytes(matrix);
-    if (progress) progress(done_bytes, weights->packed_bytes_);
   }
-  weights->checkpoint_->drop_pages(weights->embedding_);
   return weights;
+}
+
+Result<size_t> Weights::estimate_bytes(std::shared_ptr<const Checkpoint> checkpoint,
+                                       WeightOptions options) {
+  Weights weights(std::move(checkpoint), options);
+  weights.layers_.resize(static_cast<size_t>(weights.config().layer_count));
+  std::vector<Pending> pending;
+  if (auto planned = weights.plan_matrices(pending); !planned)
+    return std::unexpected(planned.error());
+  return weights.packed_bytes_;
+}
+
+// Slab after slab: pack in parallel, then give the file's bytes back.
+void Weights::pack(const Pending& next, ThreadPool& pool,
+                   const std::function<void(size_t)>& add_done) {
+  const kernel::PackedMatrix& matrix = next.linear->matrix;
+  const int panel_count = next.linear->panel_count();
+  const size_t slab_panels = std::max(kSlabBytes / matrix.panel_bytes, size_t{1});
+  const auto step = static_cast<int>(std::min(slab_panels, static_cast<size_t>(panel_count)));
+  uint8_t* data = buffer_.data() + next.offset;
+  for (int begin = 0; begin < panel_count; begin += step) {
+    const int end = std::min(begin + step, panel_count);
+    pool.parallel_for(end - begin, 1, [&](Range panels, int) {
+      next.source->pack({begin + panels.begin, begin + panels.end}, data);
+    });
+    const int first_row = begin * 16;
+    const int row_count = std::min(end * 16, matrix.n) - first_row;
+    for (const std::span<const uint8_t> bytes : next.source->bytes_of({first_row, row_count}))
+      checkpoint_->drop_pages(bytes);
+    add_done(static_cast<size_t>(end - begin) * matrix.panel_bytes);
+  }
+  for (const std::span<const uint8_t> bytes : next.source->bytes_of({0, matrix.n}))
+    checkpoint_->drop_pages(bytes);
 }
 
 Result<void> Weights::read_small() {
@@ -141,23 +156,12 @@ Result<void> Weights::plan_matrices(std::vector<Pending>& pending) {
 }
 
 Result<void> Weights::plan(const std::string& name, Linear& linear, std::vector<Pending>& pending) {
-  auto tensor = checkpoint_->tensor(name + ".weight");
-  if (!tensor) return std::unexpected(tensor.error());
-  const auto n = static_cast<int>(tensor->shape[0]);
-  const auto k = static_cast<int>(tensor->shape[1]);
-  if (!kernel::packed_shape(tensor->type, n, k, &linear.matrix)) {
-    float probe[256];
-    const auto block = kernel::block_shape(tensor->type);
-    const bool has_float_meaning =
-        block.elements > 0 && block.elements <= 256 && tensor->bytes >= block.bytes &&
-        kernel::dequantize(tensor->type, tensor->data, block.elements, probe);
-    if (!has_float_meaning ||
-        !kernel::packed_shape(kernel::TensorType::kF32, n, k, &linear.matrix)) {
-      return fail(Fault::kInvalid, "{}: tensor {} has type {}, which cannot be computed with",
-                  checkpoint_->name(), tensor->name, kernel::name_of(tensor->type));
-    }
-  }
-  pending.push_back({.tensor = *tensor, .linear = &linear, .offset = packed_bytes_});
+  auto source = checkpoint_->matrix(name + ".weight");
+  if (!source) return std::unexpected(source.error());
+  *source = quantized(std::move(*source), &linear == &head_ ? Place::kHead : Place::kLayer);
+  linear.matrix = (*source)->shape();
+  const int n = linear.matrix.n;
+  pending.push_back({.source = std::move(*source), .linear = &linear, .offset = packed_bytes_});
   packed_bytes_ += (kernel::packed_bytes(linear.matrix) + kAlignment - 1) / kAlignment * kAlignment;
   if (checkpoint_->has(name + ".bias")) {
     auto bias = floats(name + ".bias", 0.0f);
@@ -169,6 +173,21 @@ Result<void> Weights::plan(const std::string& name, Linear& linear, std::vector<
     linear.bias = std::move(*bias);
   }
   return {};
+}
+
+// What the options make of a matrix.
+std::unique_ptr<MatrixSource> Weights::quantized(std::unique_ptr<MatrixSource> source,
+                                                 Place place) const {
+  using kernel::TensorType;
+  if (options_.quantization == Quantization::kNone || source->is_quantized()) return source;
+  const bool wants_q8 = options_.quantization == Quantization::kQ8 || place == Place::kHead;
+  const std::array<TensorType, 2> types = {wants_q8 ? TensorType::kQ8_0 : TensorType::kQ4_K,
+                                           wants_q8 ? TensorType::kQ8_0 : TensorType::kQ4_1};
+  for (const TensorType type : types) {
+    if (source->shape().k % static_cast<int>(kernel::block_shape(type).elements) == 0)
+      return quantized_matrix(std::move(source), type);
+  }
+  return source;
 }
 
 std::unexpected<Error> Weights::cannot_compute(const Tensor& tensor) const {

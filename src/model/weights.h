@@ -1,16 +1,19 @@
 // A model's weights in the layout the kernels want: matrices packed into panels, norms as plain
 // floats.
 //
-// Matrices are packed at load, in parallel, into one buffer; the file's own bytes of a packed
-// matrix are then handed back to the system, so file and copy are not in memory together for long.
-// The embedding is read row by row from the mapped file.
+// Matrices are packed at load, in parallel, a slab of rows after the other, into one buffer; the
+// file's own bytes of a packed slab are then handed back to the system, so that at most a slab is
+// in memory twice. The embedding is read row by row from the mapped file, whatever its matrix as
+// the head became.
 //
 // Threads: immutable once loaded.
 #pragma once
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/memory.h"
@@ -42,6 +45,20 @@ struct LayerWeights {
   std::vector<float> post_ffn_norm;        // [D], or empty
 };
 
+// What happens to matrices that the file holds in more than 8 bits, when they are loaded.
+enum class Quantization : uint8_t {
+  kNone,
+  kQ8,   // Q8_0: 8.5 bits a weight, squared error 4e-5 of the squared values
+  kQ4K,  // Q4_K: 4.5 bits, 5e-3; Q4_1 where inputs are no multiple of 256; the head as kQ8
+};
+
+// "none", "q8", "q4k"; none for another name.
+std::optional<Quantization> quantization_named(std::string_view name);
+
+struct WeightOptions {
+  Quantization quantization = Quantization::kNone;
+};
+
 // Called with bytes packed so far and in all, on the loading thread.
 using LoadProgress = std::function<void(size_t done_bytes, size_t total_bytes)>;
 
@@ -49,8 +66,16 @@ class Weights {
  public:
   // Reads and packs every tensor of the checkpoint. Errors: a tensor of a type that cannot be
   // computed with, or no memory.
+  // Norms, biases and embeddings stay as they are whatever the options. With quantization,
+  // matrices whose inputs are no multiple of 32 do too.
   static Result<std::unique_ptr<Weights>> load(std::shared_ptr<const Checkpoint> checkpoint,
-                                               ThreadPool& pool, const LoadProgress& progress);
+                                               ThreadPool& pool, const LoadProgress& progress,
+                                               WeightOptions options = {});
+
+  // What packed_bytes() of the loaded weights would be, from the file's headers. Errors as
+  // load()'s.
+  static Result<size_t> estimate_bytes(std::shared_ptr<const Checkpoint> checkpoint,
+                                       WeightOptions options = {});
 
   const ModelConfig& config() const { return checkpoint_->config(); }
   const LayerWeights& layer(int index) const { return layers_[static_cast<size_t>(index)]; }
@@ -67,19 +92,24 @@ class Weights {
 
  private:
   struct Pending {
-    Tensor tensor;
+    std::unique_ptr<MatrixSource> source;
     Linear* linear;
     size_t offset;
   };
 
-  Weights() = default;
+  Weights(std::shared_ptr<const Checkpoint> checkpoint, WeightOptions options)
+      : checkpoint_(std::move(checkpoint)), options_(options) {}
   Result<void> read_small();
   Result<void> plan_matrices(std::vector<Pending>& pending);
   Result<void> plan(const std::string& name, Linear& linear, std::vector<Pending>& pending);
+  enum class Place : uint8_t { kLayer, kHead };
+  std::unique_ptr<MatrixSource> quantized(std::unique_ptr<MatrixSource> source, Place place) const;
+  void pack(const Pending& next, ThreadPool& pool, const std::function<void(size_t)>& add_done);
   Result<std::vector<float>> floats(const std::string& name, float offset) const;
   std::unexpected<Error> cannot_compute(const Tensor& tensor) const;
 
   std::shared_ptr<const Checkpoint> checkpoint_;
+  WeightOptions options_;
   std::vector<LayerWeights> layers_;
   std::vector<float> output_norm_;
   std::vector<float> rope_factors_;

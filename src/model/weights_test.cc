@@ -5,6 +5,8 @@
 #include <cmath>
 #include <filesystem>
 
+#include "kernel/matmul_test_data.h"
+
 namespace inferno::model {
 namespace {
 
@@ -62,7 +64,104 @@ TEST_P(WeightsOf, PackedMatricesHoldTheFilesValues) {
 
 INSTANTIATE_TEST_SUITE_P(Forms, WeightsOf,
                          ::testing::Values("llama/model-f32.gguf", "llama/model-F16.gguf",
-                                           "llama/hf-bf16", "llama-quantized/model-IQ2_XS.gguf"));
+                                           "llama/hf-bf16"));
+
+// Squared error of a packed matrix over the squares of the file's values, from products with
+// one-hot rows.
+double error_of(const Linear& linear, const std::vector<float>& values) {
+  const int n = linear.outputs(), k = linear.inputs();
+  double error = 0.0, power = 0.0;
+  const kernel::AlignedBytes scratch(kernel::kMatmulScratchBytes);
+  for (int column = 0; column < k; column += 7) {
+    std::vector<float> one(static_cast<size_t>(k));
+    one[static_cast<size_t>(column)] = 127.0f;  // exact in 8 bits
+    const kernel::Activations x(one, 1, k, kernel::activation_kind(linear.matrix.format));
+    const std::vector<float> y = kernel::product(kernel::best_table(), linear.matrix, x.input());
+    for (int row = 0; row < n; ++row) {
+      const auto want = static_cast<double>(values[static_cast<size_t>(row * k + column)]);
+      error += std::pow(static_cast<double>(y[static_cast<size_t>(row)]) / 127.0 - want, 2);
+      power += want * want;
+    }
+  }
+  return error / power;
+}
+
+struct QuantizedCase {
+  const char* path;
+  Quantization quantization;
+  kernel::PackedFormat layers;
+  double layers_error;
+};
+
+class QuantizedAtLoad : public ::testing::TestWithParam<QuantizedCase> {};
+
+TEST_P(QuantizedAtLoad, MatricesAreCloseAndNormsAndEmbeddingsUntouched) {
+  const QuantizedCase& test = GetParam();
+  const fs::path path = shared_models() / test.path;
+  if (!fs::exists(path)) GTEST_SKIP() << path << " is absent";
+  const std::shared_ptr<const Checkpoint> checkpoint = std::move(*Checkpoint::open(path));
+  ThreadPool pool(2);
+  const WeightOptions options{.quantization = test.quantization};
+  const auto weights = Weights::load(checkpoint, pool, {}, options);
+  ASSERT_TRUE(weights) << weights.error().message;
+  const auto plain = Weights::load(checkpoint, pool, {});
+  ASSERT_TRUE(plain);
+  const auto estimate = Weights::estimate_bytes(checkpoint, options);
+  ASSERT_TRUE(estimate);
+  EXPECT_EQ(*estimate, (*weights)->packed_bytes());
+  EXPECT_LT(*estimate, (*plain)->packed_bytes() * 6 / 10);
+
+  const auto error_in = [&](const Linear& linear, const std::string& name) {
+    const auto matrix = checkpoint->matrix(name);
+    EXPECT_TRUE(matrix);
+    std::vector<float> values(static_cast<size_t>(linear.outputs() * linear.inputs()));
+    (*matrix)->read({0, linear.outputs()}, values.data());
+    return error_of(linear, values);
+  };
+  const LayerWeights& layer = (*weights)->layer(1);
+  EXPECT_EQ(layer.up.matrix.format, test.layers);
+  EXPECT_EQ(layer.down.matrix.format, test.layers);
+  EXPECT_LT(error_in(layer.q, "blk.1.attn_q.weight"), test.layers_error);
+  EXPECT_LT(error_in(layer.down, "blk.1.ffn_down.weight"), test.layers_error);
+  EXPECT_EQ((*weights)->head().matrix.format, kernel::PackedFormat::kQ8);
+  const char* head = checkpoint->has("output.weight") ? "output.weight" : "token_embd.weight";
+  EXPECT_LT(error_in((*weights)->head(), head), 5e-5);
+
+  EXPECT_EQ(layer.attention_norm, (*plain)->layer(1).attention_norm);
+  EXPECT_EQ(layer.q.bias, (*plain)->layer(1).q.bias);
+  const auto width = static_cast<size_t>(checkpoint->config().width);
+  std::vector<float> a(width), b(width);
+  (*weights)->embed(3, a.data());
+  (*plain)->embed(3, b.data());
+  EXPECT_EQ(a, b);
+}
+
+INSTANTIATE_TEST_SUITE_P(Models, QuantizedAtLoad,
+                         ::testing::Values(QuantizedCase{"llama/hf", Quantization::kQ8,
+                                                         kernel::PackedFormat::kQ8, 5e-5},
+                                           QuantizedCase{"llama/hf-bf16", Quantization::kQ8,
+                                                         kernel::PackedFormat::kQ8, 5e-5},
+                                           // Inputs of this model are no multiple of 256.
+                                           QuantizedCase{"llama/hf", Quantization::kQ4K,
+                                                         kernel::PackedFormat::kQ4, 6.5e-3}));
+
+TEST(Weights, WhatTheFileQuantizedStaysAsItIs) {
+  const fs::path path = shared_models() / "llama-quantized/model-Q5_K_M.gguf";
+  if (!fs::exists(path)) GTEST_SKIP() << path << " is absent";
+  const std::shared_ptr<const Checkpoint> checkpoint = std::move(*Checkpoint::open(path));
+  ThreadPool pool(1);
+  const auto plain = Weights::estimate_bytes(checkpoint);
+  const auto quantized = Weights::estimate_bytes(checkpoint, {.quantization = Quantization::kQ4K});
+  ASSERT_TRUE(plain && quantized);
+  EXPECT_EQ(*plain, *quantized);
+}
+
+TEST(Weights, QuantizationsAreNamed) {
+  EXPECT_EQ(quantization_named("none"), Quantization::kNone);
+  EXPECT_EQ(quantization_named("q8"), Quantization::kQ8);
+  EXPECT_EQ(quantization_named("q4k"), Quantization::kQ4K);
+  EXPECT_EQ(quantization_named("q5"), std::nullopt);
+}
 
 TEST(Weights, EmbeddingIsTheRowOfItsToken) {
   const fs::path path = shared_models() / "llama/model-f32.gguf";

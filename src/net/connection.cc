@@ -7,8 +7,8 @@
 #include <boost/asio/post.hpp>
 #include <boost/beast/http/error.hpp>
 #include <boost/beast/http/parser.hpp>
-#include <boost/beast/http/string_body.hpp>
 #include <exception>
+#include <new>
 #include <utility>
 
 namespace inferno::net {
@@ -28,7 +28,53 @@ constexpr std::chrono::milliseconds kLingerTime{2000};
 // The same while the server stops: a stop should not wait for clients that keep their side open.
 constexpr std::chrono::milliseconds kDrainLingerTime{200};
 
+// Seconds after which a client may send again what there was no memory for: bodies are held for as
+// long as they arrive and are parsed.
+constexpr const char* kMemoryRetryAfter = "1";
+
+// A body as the parser fills it, counted against the server's budget while it arrives. Room is made
+// for what has come, not for what the header announces.
+struct CountedBody {
+  struct value_type {
+    std::string bytes;
+    std::shared_ptr<BodyClaim> claim;  // set before the first byte
+  };
+
+  class reader {
+   public:
+    template <bool kIsRequest, typename Fields>
+    reader(http::header<kIsRequest, Fields>& /*header*/, value_type& body) : body_(body) {}
+
+    void init(const boost::optional<uint64_t>& /*length*/, error_code& error) { error = {}; }
+
+    template <typename Buffers>
+    size_t put(const Buffers& buffers, error_code& error) {
+      const size_t byte_count = asio::buffer_size(buffers);
+      error = {};
+      if (body_.claim->grow(byte_count) && append(buffers)) return byte_count;
+      error = boost::system::errc::make_error_code(boost::system::errc::not_enough_memory);
+      return 0;
+    }
+
+    void finish(error_code& error) { error = {}; }
+
+   private:
+    template <typename Buffers>
+    bool append(const Buffers& buffers) try {
+      const auto end = asio::buffer_sequence_end(buffers);
+      for (auto at = asio::buffer_sequence_begin(buffers); at != end; ++at)
+        body_.bytes.append(static_cast<const char*>(at->data()), at->size());
+      return true;
+    } catch (const std::bad_alloc&) {
+      return false;
+    }
+
+    value_type& body_;
+  };
+};
+
 int status_of(error_code error) {
+  if (error == boost::system::errc::not_enough_memory) return 503;
   if (error == http::error::header_limit) return 431;
   if (error == http::error::body_limit) return 413;
   return 400;
@@ -37,6 +83,12 @@ int status_of(error_code error) {
 std::string message_of(error_code error, const HttpServerOptions& options) {
   if (error == http::error::header_limit) {
     return fmt::format("The request's headers exceed {} bytes.", options.max_header_bytes);
+  }
+  if (error == boost::system::errc::not_enough_memory) {
+    return fmt::format(
+        "The server has no memory for this request now: it holds up to {} bytes of "
+        "requests at a time.",
+        options.max_held_body_bytes);
   }
   if (error == http::error::body_limit) {
     return fmt::format("The request's body exceeds {} bytes.", options.max_body_bytes);
@@ -51,7 +103,7 @@ size_t ServerState::open_count() {
   return open.size();
 }
 
-struct Connection::Parser : http::request_parser<http::string_body> {};
+struct Connection::Parser : http::request_parser<CountedBody> {};
 
 Connection::Connection(std::shared_ptr<ServerState> server, asio::ip::tcp::socket socket)
     : server_(std::move(server)), socket_(std::move(socket)), timer_(socket_.get_executor()) {
@@ -75,8 +127,10 @@ void Connection::start() {
     server_->open.insert(this);
   }
   asio::post(socket_.get_executor(), [self = shared_from_this()] {
-    self->set_read_deadline(self->server_->options.idle_timeout);
-    self->read_more();
+    self->guarded([&] {
+      self->set_read_deadline(self->server_->options.idle_timeout);
+      self->read_more();
+    });
   });
 }
 
@@ -91,17 +145,22 @@ void Connection::post_close() {
 }
 
 void Connection::post_flush() {
-  asio::post(socket_.get_executor(), [self = shared_from_this()] { self->flush(); });
+  asio::post(socket_.get_executor(),
+             [self = shared_from_this()] { self->guarded([&] { self->flush(); }); });
 }
 
 void Connection::post_task(std::function<void()> task) {
-  asio::post(socket_.get_executor(), [self = shared_from_this(), task = std::move(task)] {
-    try {
-      task();
-    } catch (const std::exception&) {
-      self->close();
-    }
-  });
+  asio::post(socket_.get_executor(),
+             [self = shared_from_this(), task = std::move(task)] { self->guarded(task); });
+}
+
+template <typename Action>
+void Connection::guarded(Action action) {
+  try {
+    action();
+  } catch (const std::exception&) {
+    close();
+  }
 }
 
 void Connection::read_more() {
@@ -111,9 +170,10 @@ void Connection::read_more() {
     return;
   }
   is_reading_ = true;
-  socket_.async_read_some(
-      asio::buffer(block_),
-      [self = shared_from_this()](error_code error, size_t n) { self->on_read(error, n); });
+  socket_.async_read_some(asio::buffer(block_),
+                          [self = shared_from_this()](error_code error, size_t n) {
+                            self->guarded([&] { self->on_read(error, n); });
+                          });
 }
 
 void Connection::on_read(error_code error, size_t byte_count) {
@@ -158,6 +218,7 @@ void Connection::begin_request() {
   parser_->eager(true);
   parser_->header_limit(static_cast<uint32_t>(server_->options.max_header_bytes));
   parser_->body_limit(server_->options.max_body_bytes);
+  parser_->get().body().claim = std::make_shared<BodyClaim>(server_->bodies);
   phase_ = Phase::kHeaders;
   set_read_deadline(server_->options.header_timeout);
 }
@@ -200,22 +261,58 @@ void Connection::on_headers_complete() {
     reject(400, "An HTTP/1.1 request needs one Host header.");
     return;
   }
-  const bool expects =
-      boost::beast::iequals(message[http::field::expect], "100-continue") && !parser_->is_done();
-  if (expects && message.version() >= 11 && input_.empty()) {
-    // Nothing else is being written between requests, and 25 bytes fit into the socket's buffer: a
-    // client for which they do not has a broken connection.
-    error_code error;
-    static constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
-    socket_.non_blocking(true, error);
-    socket_.send(asio::buffer(kContinue), 0, error);
-    if (error) close();
-  }
+  if (!refuse_head()) say_continue();
 }
 
-HttpRequest Connection::take_request() {
-  auto message = parser_->release();
+// Refuses what is not worth reading on for: what the handler does not want, and a body for which
+// there is no room.
+bool Connection::refuse_head() {
+  const bool is_whole = parser_->is_done();
+  const bool is_preflight =
+      server_->options.allow_any_origin && parser_->get().method() == http::verb::options;
+  std::optional<HttpAnswer> refusal;
+  try {
+    if (!is_preflight) refusal = server_->handler->refuse(head_of_request());
+  } catch (const std::exception& trouble) {
+    refusal = failure_answer(trouble);
+  }
+  if (!refusal) {
+    const auto coming = parser_->content_length_remaining();
+    if (is_whole || !coming || server_->bodies->has_room(*coming)) return false;
+    const auto no_room =
+        boost::system::errc::make_error_code(boost::system::errc::not_enough_memory);
+    reject(503, message_of(no_room, server_->options));
+    return true;
+  }
+  AnswerTerms terms = answer_terms();
+  if (!is_whole) {
+    // What follows is the rest of the body, which nobody wants.
+    terms.keep_alive = false;
+    input_.clear();
+    is_rejected_ = true;
+  }
   parser_.reset();
+  Exchange exchange(begin_answer(terms), shared_from_this());
+  exchange.send(refusal->status, std::move(refusal->headers), std::move(refusal->body));
+  return true;
+}
+
+void Connection::say_continue() {
+  const auto& message = parser_->get();
+  const bool expects =
+      boost::beast::iequals(message[http::field::expect], "100-continue") && !parser_->is_done();
+  if (!expects || message.version() < 11 || !input_.empty()) return;
+  // Nothing else is being written between requests, and 25 bytes fit into the socket's buffer: a
+  // client for which they do not has a broken connection.
+  error_code error;
+  static constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
+  socket_.non_blocking(true, error);
+  socket_.send(asio::buffer(kContinue), 0, error);
+  if (error) close();
+}
+
+HttpRequest Connection::head_of_request() const {
+  const auto& message = parser_->get();
   HttpRequest request;
   request.method = std::string(message.method_string());
   request.target = std::string(message.target());
@@ -223,10 +320,16 @@ HttpRequest Connection::take_request() {
   for (const auto& field : message) {
     request.headers.push_back({std::string(field.name_string()), std::string(field.value())});
   }
-  request.body = std::move(message.body());
   request.peer = peer_;
-  request.arrival = Clock::now();
   return request;
+}
+
+AnswerTerms Connection::answer_terms() const {
+  AnswerTerms terms;
+  terms.is_head = parser_->get().method() == http::verb::head;
+  terms.is_http_1_0 = parser_->get().version() < 11;
+  terms.keep_alive = parser_->get().keep_alive();
+  return terms;
 }
 
 std::shared_ptr<AnswerState> Connection::begin_answer(AnswerTerms terms) {
@@ -240,24 +343,38 @@ std::shared_ptr<AnswerState> Connection::begin_answer(AnswerTerms terms) {
 }
 
 void Connection::dispatch() {
-  AnswerTerms terms;
-  terms.is_head = parser_->get().method() == http::verb::head;
-  terms.is_http_1_0 = parser_->get().version() < 11;
-  terms.keep_alive = parser_->get().keep_alive();
-  auto responder = std::make_shared<Exchange>(begin_answer(terms), shared_from_this());
+  auto responder = std::make_shared<Exchange>(begin_answer(answer_terms()), shared_from_this());
   try {
-    HttpRequest request = take_request();
+    HttpRequest request = head_of_request();
+    auto& body = parser_->get().body();
+    request.body = std::move(body.bytes);
+    request.body_claim = std::move(body.claim);
+    request.arrival = Clock::now();
+    parser_.reset();
     if (server_->options.allow_any_origin && request.method == "OPTIONS") {
       answer_preflight(*responder, request);
     } else {
       server_->handler->handle(std::move(request), responder);
     }
-  } catch (const std::exception&) {
-    std::string type = "text/plain";
-    std::string body =
-        server_->handler->error_body(500, "The server failed on this request.", type);
-    responder->send(500, {{"Content-Type", type}}, std::move(body));
+  } catch (const std::exception& trouble) {
+    HttpAnswer answer = failure_answer(trouble);
+    responder->send(answer.status, std::move(answer.headers), std::move(answer.body));
   }
+}
+
+HttpAnswer Connection::error_answer(int status, const std::string& message) {
+  std::string type = "text/plain";
+  std::string body = server_->handler->error_body(status, message, type);
+  HttpHeaders headers = {{"Content-Type", type}};
+  if (status == 503) headers.push_back({"Retry-After", kMemoryRetryAfter});
+  return {status, std::move(headers), std::move(body)};
+}
+
+HttpAnswer Connection::failure_answer(const std::exception& trouble) {
+  if (dynamic_cast<const std::bad_alloc*>(&trouble) != nullptr) {
+    return error_answer(503, "The server has no memory for this request now.");
+  }
+  return error_answer(500, "The server failed on this request.");
 }
 
 // CORS preflight (WHATWG Fetch section 3.2): any origin, method and header, without credentials.
@@ -278,9 +395,8 @@ void Connection::reject(int status, const std::string& message) {
   AnswerTerms terms;
   terms.keep_alive = false;
   Exchange exchange(begin_answer(terms), shared_from_this());
-  std::string type = "text/plain";
-  std::string body = server_->handler->error_body(status, message, type);
-  exchange.send(status, {{"Content-Type", type}}, std::move(body));
+  HttpAnswer answer = error_answer(status, message);
+  exchange.send(answer.status, std::move(answer.headers), std::move(answer.body));
 }
 
 void Connection::flush() {
@@ -316,24 +432,28 @@ void Connection::write_some() {
   socket_.async_write_some(
       asio::buffer(output_.data() + output_sent_bytes_, output_.size() - output_sent_bytes_),
       [self = shared_from_this()](error_code error, size_t byte_count) {
-        self->is_writing_ = false;
-        self->write_deadline_.reset();
-        if (self->phase_ == Phase::kClosed) return;
-        if (error) {
-          self->close();
-          return;
-        }
-        self->output_sent_bytes_ += byte_count;
-        {
-          std::lock_guard lock(self->answer_->mutex);
-          self->answer_->in_flight_bytes = self->output_.size() - self->output_sent_bytes_;
-        }
-        if (self->output_sent_bytes_ < self->output_.size()) {
-          self->write_some();
-        } else {
-          self->flush();
-        }
+        self->guarded([&] { self->on_written(error, byte_count); });
       });
+}
+
+void Connection::on_written(error_code error, size_t byte_count) {
+  is_writing_ = false;
+  write_deadline_.reset();
+  if (phase_ == Phase::kClosed) return;
+  if (error) {
+    close();
+    return;
+  }
+  output_sent_bytes_ += byte_count;
+  {
+    std::lock_guard lock(answer_->mutex);
+    answer_->in_flight_bytes = output_.size() - output_sent_bytes_;
+  }
+  if (output_sent_bytes_ < output_.size()) {
+    write_some();
+  } else {
+    flush();
+  }
 }
 
 void Connection::on_answer_sent() {
@@ -370,6 +490,7 @@ void Connection::close() {
   error_code error;
   socket_.close(error);
   timer_.cancel();
+  parser_.reset();  // and what its body holds of the budget
   std::function<void()> callback;
   if (answer_) {
     std::lock_guard lock(answer_->mutex);
@@ -408,7 +529,7 @@ void Connection::arm_timer() {
   timer_.async_wait([self = shared_from_this()](error_code error) {
     if (error == asio::error::operation_aborted) return;
     self->timer_expiry_.reset();
-    self->on_timer();
+    self->guarded([&] { self->on_timer(); });
   });
 }
 

@@ -1,7 +1,7 @@
 // One client's connection: reads and parses its requests one after another and sends the answers.
 //
 //   kIdle --first byte--> kHeaders --> kBody --request whole--> kAnswering --answer sent--> kIdle
-//   kHeaders, kBody --malformed, too large, too slow--> kAnswering (the answer closes)
+//   kHeaders, kBody --malformed, too large, too slow, refused--> kAnswering (the answer closes)
 //   kAnswering --answer sent, not kept--> kLingering --client closes, or time--> closed
 //
 // A read is always outstanding, also while an answer is made, so that the end of input is seen at
@@ -24,6 +24,7 @@
 #include <string>
 #include <unordered_set>
 
+#include "net/body_budget.h"
 #include "net/exchange.h"
 #include "net/http_server.h"
 
@@ -37,6 +38,7 @@ struct ServerState {
   boost::asio::io_context io;
   HttpServerOptions options;
   std::shared_ptr<HttpHandler> handler;
+  std::shared_ptr<BodyBudget> bodies;
   std::atomic<bool> draining{false};
 
   std::mutex mutex;  // guards what follows
@@ -68,19 +70,30 @@ class Connection final : public AnswerCarrier, public std::enable_shared_from_th
   using Clock = std::chrono::steady_clock;
   struct Parser;
 
+  // Runs what a completion has to do. One that throws, for want of memory, ends the connection:
+  // a timer that still waits would keep it, silent, for minutes.
+  template <typename Action>
+  void guarded(Action action);
+
   void read_more();
   void on_read(boost::system::error_code error, size_t byte_count);
   void on_input_end();
   void parse();
   void begin_request();
   void on_headers_complete();
+  bool refuse_head();
+  void say_continue();
   void dispatch();
-  HttpRequest take_request();
+  HttpRequest head_of_request() const;
+  AnswerTerms answer_terms() const;
   void answer_preflight(Responder& responder, const HttpRequest& request);
+  HttpAnswer error_answer(int status, const std::string& message);
+  HttpAnswer failure_answer(const std::exception& trouble);
   void reject(int status, const std::string& message);
   std::shared_ptr<AnswerState> begin_answer(AnswerTerms terms);
   void flush();
   void write_some();
+  void on_written(boost::system::error_code error, size_t byte_count);
   void on_answer_sent();
   void linger();
   void close();

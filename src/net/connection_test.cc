@@ -222,6 +222,96 @@ TEST_F(ConnectionTest, AClientStillSendingCanReadTheRefusal) {
   EXPECT_EQ(client.read().status, 413);
 }
 
+TEST_F(ConnectionTest, ARefusalDoesNotWaitForTheBody) {
+  start();
+  for (const char* length : {"Content-Length: 1000000", "Transfer-Encoding: chunked",
+                             "Expect: 100-continue\r\nContent-Length: 5"}) {
+    TestClient client(port());
+    client.send(fmt::format("POST /refused HTTP/1.1\r\nHost: t\r\n{}\r\n\r\n", length));
+    const TestResponse response = client.read();
+    EXPECT_EQ(response.status, 403) << length;
+    EXPECT_EQ(response.body, "not you");
+    EXPECT_THAT(response.head, HasSubstr("Connection: close"));
+    EXPECT_TRUE(client.is_closed_by_peer());
+  }
+  TestClient failing(port());
+  failing.send("POST /refuse-throws HTTP/1.1\r\nHost: t\r\nContent-Length: 9\r\n\r\n");
+  EXPECT_EQ(failing.read().status, 500);
+  expect_alive();
+}
+
+TEST_F(ConnectionTest, ARefusedRequestThatIsWholeKeepsItsConnection) {
+  start();
+  TestClient client(port());
+  client.send(
+      "POST /refused HTTP/1.1\r\nHost: t\r\nContent-Length: 2\r\n\r\nab"
+      "GET /next HTTP/1.1\r\nHost: t\r\n\r\n");
+  EXPECT_EQ(client.read().status, 403);
+  EXPECT_EQ(client.read().body, "GET /next?\n");
+  client.send("HEAD /refused HTTP/1.1\r\nHost: t\r\n\r\n");
+  EXPECT_EQ(client.read(true).status, 403);
+  client.request("GET", "/last");
+  EXPECT_EQ(client.read().body, "GET /last?\n");
+}
+
+TEST_F(ConnectionTest, ARefusedClientStillSendingCanReadTheRefusal) {
+  start();
+  TestClient client(port());
+  client.request("POST", "/refused", std::string(3 << 20, 'x'));
+  EXPECT_EQ(client.read().status, 403);
+}
+
+TEST_F(ConnectionTest, HoldsNoMoreBodiesThanItsBudget) {
+  options_.max_body_bytes = 100'000;
+  options_.max_held_body_bytes = 250'000;
+  start();
+  const std::string body(100'000, 'x');
+  TestClient first(port());
+  TestClient second(port());
+  first.request("POST", "/hold", body);
+  second.request("POST", "/hold", body);
+  auto responder = routes_->take_held(0);
+  ASSERT_TRUE(responder && routes_->take_held(1));
+  const auto expect_refused = [](const TestResponse& response) {
+    EXPECT_EQ(response.status, 503);
+    EXPECT_THAT(response.body, HasSubstr("250000 bytes"));
+    EXPECT_EQ(TestClient::header_of(response.head, "Retry-After"), "1");
+  };
+  TestClient announced(port());
+  announced.send("POST /echo HTTP/1.1\r\nHost: t\r\nContent-Length: 60000\r\n\r\n");
+  expect_refused(announced.read());
+  TestClient chunked(port());
+  chunked.send(fmt::format(
+      "POST /echo HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\nEA60\r\n{}\r\n",
+      std::string(60'000, 'x')));
+  expect_refused(chunked.read());
+  EXPECT_EQ(post(port(), "/echo", std::string(50'000, 'x')).status, 200) << "what fits is taken";
+  // An answered request whose bytes are still kept holds its room; one that is gone does not.
+  responder->send(200, {}, "done");
+  EXPECT_EQ(first.read().status, 200);
+  expect_refused(post(port(), "/echo", body));
+  routes_->drop_requests();
+  EXPECT_EQ(post(port(), "/echo", body).status, 200);
+}
+
+TEST_F(ConnectionTest, AnAnnouncedBodyTakesNoRoomBeforeItComes) {
+  options_.max_body_bytes = 100'000;
+  options_.max_held_body_bytes = 100'000;
+  start();
+  std::vector<std::unique_ptr<TestClient>> announcing;
+  for (int i = 0; i < 20; ++i) {
+    announcing.push_back(std::make_unique<TestClient>(port()));
+    announcing.back()->send("POST /echo HTTP/1.1\r\nHost: t\r\nContent-Length: 90000\r\n\r\nx");
+  }
+  std::this_thread::sleep_for(20ms);
+  EXPECT_EQ(post(port(), "/echo", std::string(90'000, 'x')).status, 200);
+  announcing.clear();
+  // Bodies that were broken off give their room back.
+  while (server_->connection_count() > 0)
+    std::this_thread::sleep_for(1ms);
+  EXPECT_EQ(post(port(), "/echo", std::string(100'000, 'x')).status, 200);
+}
+
 TEST_F(ConnectionTest, TimesOutSlowRequestsAndIdleConnections) {
   options_.header_timeout = 100ms;
   options_.body_timeout = 100ms;
@@ -274,8 +364,7 @@ TEST_F(ConnectionTest, NoticesAClientThatLeavesWhileNothingIsWritten) {
 TEST_F(ConnectionTest, DropsAClientThatSendsTooFarAhead) {
   start();
   TestClient client(port());
-  client.request("GET", "/hold");
-  auto responder = routes_->take_held();
+  auto responder = hold(client);
   ASSERT_TRUE(responder);
   client.send(std::string(400 << 10, 'x'));
   EXPECT_TRUE(routes_->wait_for_gone(1));
@@ -285,8 +374,7 @@ TEST_F(ConnectionTest, DropsAClientThatSendsTooFarAhead) {
 TEST_F(ConnectionTest, OneLargeWriteArrivesWhole) {
   start();
   TestClient client(port());
-  client.request("GET", "/hold");
-  auto responder = routes_->take_held();
+  auto responder = hold(client);
   ASSERT_TRUE(responder);
   responder->start_stream(200, {});
   const std::string block(5 << 20, 'x');
@@ -301,8 +389,7 @@ TEST_F(ConnectionTest, DropsAClientThatDoesNotRead) {
   options_.max_buffered_bytes = 256 << 10;
   start();
   TestClient client(port(), 4096);
-  client.request("GET", "/hold");
-  auto responder = routes_->take_held();
+  auto responder = hold(client);
   ASSERT_TRUE(responder);
   responder->start_stream(200, {});
   const std::string block(16 << 10, 'x');
@@ -321,8 +408,7 @@ TEST_F(ConnectionTest, DropsAClientThatStopsReadingForTooLong) {
   options_.max_buffered_bytes = 64 << 20;
   start();
   TestClient client(port(), 4096);
-  client.request("GET", "/hold");
-  auto responder = routes_->take_held();
+  auto responder = hold(client);
   ASSERT_TRUE(responder);
   responder->start_stream(200, {});
   responder->write(std::string(32 << 20, 'x'));

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <chrono>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -24,12 +25,21 @@ struct HttpRequest {
   std::string query;   // "x=1", as sent
   HttpHeaders headers;
   std::string body;  // chunked bodies are joined
+  // What the body counts against; let go with the last copy of the request.
+  std::shared_ptr<const void> body_claim;
   std::string peer;  // "127.0.0.1:51234", for logs
   // Of its last byte: how fast the client sent it is no part of how fast it is answered.
   std::chrono::steady_clock::time_point arrival{};
 
   // The value of the first header of that name (letter case ignored), or none.
   std::optional<std::string_view> header(std::string_view name) const;
+};
+
+// A whole answer.
+struct HttpAnswer {
+  int status = 200;
+  HttpHeaders headers;  // without Content-Length
+  std::string body;
 };
 
 // "OK" for 200, "Too Many Requests" for 429; "Unknown" for a status without a name here.

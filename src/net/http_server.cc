@@ -45,10 +45,18 @@ Result<void> check_options(const HttpServerOptions& options) {
     return fail(Fault::kInvalid, "HTTP max_header_bytes is {}, must be 256 to {}",
                 options.max_header_bytes, 1u << 30);
   }
+  if (options.max_held_body_bytes < options.max_body_bytes) {
+    return fail(Fault::kInvalid, "HTTP max_held_body_bytes is {}, less than max_body_bytes, {}",
+                options.max_held_body_bytes, options.max_body_bytes);
+  }
   return {};
 }
 
 }  // namespace
+
+std::optional<HttpAnswer> HttpHandler::refuse(const HttpRequest& /*head*/) {
+  return std::nullopt;
+}
 
 std::string HttpHandler::error_body(int status, const std::string& message,
                                     std::string& content_type) {
@@ -64,6 +72,7 @@ class HttpServer::Impl {
         acceptor_(asio::make_strand(state_->io)),
         pause_(acceptor_.get_executor()) {
     state_->options = options;
+    state_->bodies = std::make_shared<BodyBudget>(options.max_held_body_bytes);
     state_->handler = std::move(handler);
   }
   ~Impl() { stop(std::chrono::milliseconds(0)); }

@@ -1,7 +1,8 @@
 // An HTTP/1.1 server: sockets, limits, timeouts, keep-alive and streams. It knows no route; a
 // handler does.
 //
-//   accept -> Connection (one strand each) --request--> HttpHandler::handle(request, responder)
+//   accept -> Connection (one strand each) --header---> HttpHandler::refuse(head)
+//                                          --request--> HttpHandler::handle(request, responder)
 //                                          <--bytes---- Responder: send, or a stream
 //
 // A connection handles one request at a time, in order, so pipelined requests are safe. While a
@@ -14,7 +15,8 @@
 // Threads:   handlers run on I/O threads and must not block for long; a Responder may be used from
 //            any thread.
 // Cost:      one timer and one read buffer a connection; of a stream at most
-//            max_buffered_bytes and one write of unsent bytes.
+//            max_buffered_bytes and one write of unsent bytes; of all bodies together
+//            max_held_body_bytes.
 #pragma once
 
 #include <chrono>
@@ -22,6 +24,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -62,7 +65,11 @@ class HttpHandler {
  public:
   virtual ~HttpHandler() = default;
 
-  // Called on an I/O thread. An exception answers 500.
+  // Asked of every request when its header is read and its body is not: an answer refuses it, and
+  // the body is not kept. `head` has no body. Called on an I/O thread; an exception answers 500.
+  virtual std::optional<HttpAnswer> refuse(const HttpRequest& head);
+
+  // Called on an I/O thread with what refuse() let pass. An exception answers 500.
   virtual void handle(HttpRequest request, std::shared_ptr<Responder> responder) = 0;
 
   // The answer to a request that never reaches handle(): malformed, too large, too slow. A JSON API
@@ -77,6 +84,7 @@ struct HttpServerOptions {
   size_t max_connections = 1024;                   // one more is answered 503 and closed
   size_t max_header_bytes = 64 << 10;              // more: 431
   size_t max_body_bytes = 32 << 20;                // more: 413
+  size_t max_held_body_bytes = 256 << 20;          // of all requests; what does not fit: 503
   size_t max_buffered_bytes = 4 << 20;             // unsent bytes of an answer in a stream
   std::chrono::milliseconds idle_timeout{75'000};  // between requests on a kept connection
   std::chrono::milliseconds header_timeout{

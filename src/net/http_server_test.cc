@@ -19,8 +19,7 @@ using ::testing::HasSubstr;
 TEST_F(HttpServerTest, DoesNotCallBackWhenTheAnswerIsComplete) {
   start();
   TestClient client(port());
-  client.request("GET", "/hold");
-  auto responder = routes_->take_held();
+  auto responder = hold(client);
   ASSERT_TRUE(responder);
   responder->send(200, {}, "done");
   EXPECT_EQ(client.read().body, "done");
@@ -33,8 +32,7 @@ TEST_F(HttpServerTest, DoesNotCallBackWhenTheAnswerIsComplete) {
 TEST_F(HttpServerTest, StreamsFromManyThreads) {
   start();
   TestClient client(port());
-  client.request("GET", "/hold");
-  auto responder = routes_->take_held();
+  auto responder = hold(client);
   ASSERT_TRUE(responder);
   responder->start_stream(200, {{"Content-Type", "text/plain"}});
   {
@@ -55,8 +53,7 @@ TEST_F(HttpServerTest, StreamsFromManyThreads) {
 TEST_F(HttpServerTest, RunsPostedTasksInOrderAndNotAfterTheEnd) {
   start();
   TestClient client(port());
-  client.request("GET", "/hold");
-  auto responder = routes_->take_held();
+  auto responder = hold(client);
   ASSERT_TRUE(responder);
   std::string order;
   responder->start_stream(200, {});
@@ -82,11 +79,22 @@ TEST_F(HttpServerTest, AnExceptionOrASilentHandlerAnswers500) {
   expect_alive();
 }
 
+TEST_F(HttpServerTest, AHandlerWithoutMemoryAnswers503AndWhenToComeBack) {
+  start();
+  TestClient client(port());
+  client.request("POST", "/no-memory", "x");
+  const TestResponse response = client.read();
+  EXPECT_EQ(response.status, 503);
+  EXPECT_EQ(TestClient::header_of(response.head, "Retry-After"), "1");
+  EXPECT_THAT(response.body, HasSubstr("no memory"));
+  client.request("GET", "/next");
+  EXPECT_EQ(client.read().status, 200);
+}
+
 TEST_F(HttpServerTest, AnUnfinishedStreamIsCutNotEnded) {
   start();
   TestClient client(port());
-  client.request("GET", "/hold");
-  auto responder = routes_->take_held();
+  auto responder = hold(client);
   ASSERT_TRUE(responder);
   responder->start_stream(200, {});
   responder->write("part");
@@ -122,6 +130,9 @@ TEST_F(HttpServerTest, SaysWhyItCannotListen) {
   HttpServerOptions nowhere = options_;
   nowhere.host = "no.such.host.invalid";
   EXPECT_FALSE(HttpServer::start(nowhere, routes_));
+  HttpServerOptions no_room = options_;
+  no_room.max_held_body_bytes = no_room.max_body_bytes - 1;
+  EXPECT_FALSE(HttpServer::start(no_room, routes_));
   HttpServerOptions no_threads = options_;
   no_threads.thread_count = 0;
   EXPECT_FALSE(HttpServer::start(no_threads, routes_));
@@ -131,8 +142,7 @@ TEST_F(HttpServerTest, StopLetsAnswersComplete) {
   start();
   TestClient idle(port());
   TestClient busy(port());
-  busy.request("GET", "/hold");
-  auto responder = routes_->take_held();
+  auto responder = hold(busy);
   ASSERT_TRUE(responder);
   responder->start_stream(200, {});
   std::jthread ending([&] {
@@ -149,8 +159,7 @@ TEST_F(HttpServerTest, StopLetsAnswersComplete) {
 TEST_F(HttpServerTest, StopClosesWhatDoesNotComplete) {
   start();
   TestClient busy(port());
-  busy.request("GET", "/hold");
-  auto responder = routes_->take_held();
+  auto responder = hold(busy);
   ASSERT_TRUE(responder);
   server_->stop(50ms);
   EXPECT_EQ(routes_->gone_count(), 1);

@@ -10,6 +10,8 @@
 #include <condition_variable>
 #include <memory>
 #include <mutex>
+#include <new>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -20,12 +22,21 @@
 
 namespace inferno::net {
 
-// Answers by path: /echo the body, /hold nothing (the test takes the responder), /throw an
-// exception.
+// Answers by path: /echo the body, /hold nothing (the test takes the responder; the request
+// stays), /throw an exception, /refused 403 and /refuse-throws an exception, both before
+// the body; /no-memory finds none.
 class Routes : public HttpHandler {
  public:
+  std::optional<HttpAnswer> refuse(const HttpRequest& head) override {
+    EXPECT_EQ(head.body, "");
+    if (head.path == "/refuse-throws") throw std::runtime_error("a test's exception");
+    if (head.path != "/refused") return std::nullopt;
+    return HttpAnswer{403, {{"Content-Type", "text/plain"}}, "not you"};
+  }
+
   void handle(HttpRequest request, std::shared_ptr<Responder> responder) override {
     if (request.path == "/throw") throw std::runtime_error("a test's exception");
+    if (request.path == "/no-memory") throw std::bad_alloc();
     if (request.path == "/drop") return;
     if (request.path == "/hold") {
       std::lock_guard lock(mutex_);
@@ -35,6 +46,7 @@ class Routes : public HttpHandler {
         changed_.notify_all();
       });
       held_.push_back(std::move(responder));
+      requests_.push_back(std::move(request));
       changed_.notify_all();
       return;
     }
@@ -47,6 +59,12 @@ class Routes : public HttpHandler {
     std::unique_lock lock(mutex_);
     changed_.wait_for(lock, std::chrono::seconds(20), [&] { return held_.size() > index; });
     return held_.size() > index ? std::exchange(held_[index], nullptr) : nullptr;
+  }
+
+  // Lets go of the requests to /hold, which hold their bodies until then.
+  void drop_requests() {
+    std::lock_guard lock(mutex_);
+    requests_.clear();
   }
 
   // True when `count` clients of /hold are seen to have gone within some seconds.
@@ -63,6 +81,7 @@ class Routes : public HttpHandler {
   std::mutex mutex_;
   std::condition_variable changed_;
   std::vector<std::shared_ptr<Responder>> held_;
+  std::vector<HttpRequest> requests_;
   int gone_count_ = 0;
 };
 
@@ -79,6 +98,12 @@ class HttpServerTest : public ::testing::Test {
     server_ = std::move(*started);
   }
   uint16_t port() const { return server_->port(); }
+
+  // Sends the first request to /hold and takes its responder; null when it does not come.
+  std::shared_ptr<Responder> hold(TestClient& client) {
+    client.request("GET", "/hold");
+    return routes_->take_held();
+  }
 
   // A whole request on a connection of its own still works.
   void expect_alive() {

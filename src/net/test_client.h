@@ -161,4 +161,17 @@ class TestClient {
   std::string input_;
 };
 
+// The answer to one request on a connection of its own.
+inline TestResponse get(uint16_t port, std::string_view path, std::string_view headers = "") {
+  TestClient client(port);
+  client.request("GET", path, "", headers);
+  return client.read();
+}
+inline TestResponse post(uint16_t port, std::string_view path, std::string_view body,
+                         std::string_view headers = "") {
+  TestClient client(port);
+  client.request("POST", path, body, headers);
+  return client.read();
+}
+
 }  // namespace inferno::net

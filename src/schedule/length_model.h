@@ -5,8 +5,10 @@
 //   otherwise                            what the request allows
 //
 // Never more than the request allows. Lengths of one client's requests of one kind repeat (a form
-// filled in, a label chosen), so the mean of the last dozens beats the limit by far; it is used for
-// forecasts only, never for a promise.
+// filled in, a label chosen), so the mean of the last dozens beats the limit by far. It is used to
+// tell when what waits will have been served, and to refuse at once what cannot end before its
+// deadline (load_forecast.h); no page is set aside for an answer that may never need it: who finds
+// none left is computed again, mostly from the cache.
 //
 // Threads: belongs to the engine thread. Cost: O(1).
 #pragma once
@@ -41,6 +43,12 @@ class LengthModel {
   // `of_client`: what its client's earlier answers taught.
   int predict(const ClassLengths& of_client, request::ServiceClass service_class,
               int max_new_tokens) const;
+
+  // The mean length of a class's answers over all clients, in tokens; 0 before it is trusted.
+  double mean_of(request::ServiceClass service_class) const {
+    const DecayedMean& mean = of_all_[static_cast<size_t>(service_class)];
+    return mean.count() >= kTrusted ? mean.value() : 0.0;
+  }
 
   // Learns that an answer that was expected to have `predicted` tokens had `generated`.
   struct Outcome {

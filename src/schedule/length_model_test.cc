@@ -68,5 +68,16 @@ TEST(LengthModel, MeasuresItsError) {
   EXPECT_DOUBLE_EQ(model.error(), 0.5);
 }
 
+TEST(LengthModel, KnowsTheMeanOfAClassOnceItIsTrusted) {
+  LengthModel model;
+  ClassLengths client;
+  for (int i = 0; i < LengthModel::kTrusted; ++i) {
+    EXPECT_EQ(model.mean_of(ServiceClass::kStandard), 0.0);
+    model.learn(client, ServiceClass::kStandard, {.predicted = 1, .generated = 40 + 10 * (i % 2)});
+  }
+  EXPECT_DOUBLE_EQ(model.mean_of(ServiceClass::kStandard), 45.0);
+  EXPECT_EQ(model.mean_of(ServiceClass::kBatch), 0.0);
+}
+
 }  // namespace
 }  // namespace inferno::schedule

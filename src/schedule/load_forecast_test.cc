@@ -35,6 +35,27 @@ TEST(RetryAfter, IsWhenTheQueueWillHaveDrained) {
   EXPECT_DOUBLE_EQ(retry_after_s(forecast), 600.0);
 }
 
+TEST(LoadForecast, ExpectsTheUsualAnswerWithinTheRequestsLimits) {
+  LoadForecast forecast;
+  const auto expected = [&](int least, int most) {
+    return expected_answer_tokens(forecast, ServiceClass::kStandard, {least, most});
+  };
+  EXPECT_EQ(expected(0, 1000), 1) << "nothing is known";
+  EXPECT_EQ(expected(7, 1000), 7);
+  forecast.answer_tokens[1] = 40.0;
+  EXPECT_EQ(expected(0, 1000), 40);
+  EXPECT_EQ(expected(0, 20), 20);
+  EXPECT_EQ(expected(60, 1000), 60);
+}
+
+TEST(LoadForecast, HopesThatAnswersTakeHalfOfWhatStepsTakeNow) {
+  LoadForecast forecast;
+  EXPECT_EQ(least_answer_s(forecast, 101), 0.0);
+  forecast.decode_step_s = 0.02;
+  EXPECT_DOUBLE_EQ(least_answer_s(forecast, 101), 1.0);
+  EXPECT_EQ(least_answer_s(forecast, 1), 0.0);
+}
+
 // Standard requests that keep four places taken for a while.
 void saturate(TestEngine& engine) {
   for (int i = 0; i < 60; ++i) {
@@ -62,6 +83,25 @@ TEST(SchedulerForecast, IsWithinAThirdOfWhatHappens) {
   while (engine.is_live(id))
     engine.step();
   EXPECT_NEAR(predicted, engine.result(id).ttft_s(), engine.result(id).ttft_s() / 3);
+}
+
+TEST(SchedulerForecast, CountsTheAnswersOfThoseWhoWaitAndNotWhatIsCached) {
+  SchedulerConfig config;
+  config.max_num_seqs = 1;
+  TestEngine engine(config, 200);
+  for (int i = 0; i < LengthModel::kTrusted; ++i)
+    engine.submit(request_of(10, 30));
+  engine.run_until_idle();
+  TestRequest shared = request_of(161, 30);
+  shared.first_token = 5'000'000;
+  engine.submit(shared);
+  engine.run_until_idle();
+  engine.submit(request_of(10, 1000));  // runs
+  engine.step();
+  EXPECT_EQ(engine.scheduler().forecast(engine.now()).queued_tokens, 0);
+  engine.submit(shared);  // 160 of its 161 tokens are in the cache, 30 are expected
+  EXPECT_EQ(engine.scheduler().forecast(engine.now()).queued_tokens, 1 + 30);
+  EXPECT_DOUBLE_EQ(engine.scheduler().forecast(engine.now()).answer_tokens[1], 30.0);
 }
 
 TEST(SchedulerForecast, LetsTheMoreUrgentClassStartSooner) {

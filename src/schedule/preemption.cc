@@ -23,8 +23,10 @@ bool gives_way_before(const Sequence& a, const Sequence& b, Policy policy) {
   return a.admission_order > b.admission_order;
 }
 
+}  // namespace
+
 bool may_give_way(const Sequence& running, const Sequence& waiting, PreemptionCause cause) {
-  if (running.promoted) return false;
+  if (running.promoted || running.state != SequenceState::kRunning) return false;
   const Tier mine = tier_of(waiting, Policy::kSlo);
   const Tier theirs = running_tier(running, Policy::kSlo);
   const auto rank = [](const Tier& tier) { return std::tuple(tier.priority, tier.class_rank); };
@@ -45,8 +47,6 @@ bool may_give_way(const Sequence& running, const Sequence& waiting, PreemptionCa
   return false;
 }
 
-}  // namespace
-
 bool is_in_danger(const Sequence& waiting, const SchedulerConfig& config, TimePoint now) {
   const double target = config.targets[static_cast<size_t>(waiting.service_class())].ttft_s;
   if (target == kNoTarget) return false;
@@ -64,18 +64,14 @@ Sequence* memory_victim(std::span<Sequence* const> running, Policy policy) {
   return victim;
 }
 
-GiveWay who_gives_way(std::span<Sequence* const> running, const Sequence& waiting,
-                      PreemptionCause cause) {
-  GiveWay result;
+Sequence* who_gives_way(std::span<Sequence* const> running, const Sequence& waiting,
+                        PreemptionCause cause) {
+  Sequence* victim = nullptr;
   for (Sequence* const sequence : running) {
-    if (sequence->state != SequenceState::kRunning) continue;
     if (!may_give_way(*sequence, waiting, cause)) continue;
-    result.pages += sequence->table.page_count();
-    if (!result.victim || gives_way_before(*sequence, *result.victim, Policy::kSlo)) {
-      result.victim = sequence;
-    }
+    if (!victim || gives_way_before(*sequence, *victim, Policy::kSlo)) victim = sequence;
   }
-  return result;
+  return victim;
 }
 
 }  // namespace inferno::schedule

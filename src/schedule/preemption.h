@@ -41,13 +41,12 @@ bool is_in_danger(const Sequence& waiting, const SchedulerConfig& config, TimePo
 // The running sequence that gives way when pages run out. Requires: there is one.
 Sequence* memory_victim(std::span<Sequence* const> running, Policy policy);
 
-// Who may give way to `waiting` for a reason: `victim` is the least important of them, null when
-// there is none; `pages` is how many the pool has at most when all of them have gone.
-struct GiveWay {
-  Sequence* victim = nullptr;
-  int pages = 0;
-};
-GiveWay who_gives_way(std::span<Sequence* const> running, const Sequence& waiting,
-                      PreemptionCause cause);
+// Whether `running` may give way to `waiting` for a reason other than memory.
+bool may_give_way(const Sequence& running, const Sequence& waiting, PreemptionCause cause);
+
+// Who gives way to `waiting` for a reason: the least important of those who may; null when nobody
+// may.
+Sequence* who_gives_way(std::span<Sequence* const> running, const Sequence& waiting,
+                        PreemptionCause cause);
 
 }  // namespace inferno::schedule

@@ -78,13 +78,13 @@ TEST(WhoGivesWay, ForSlackIsOfAWorseClassOrPriority) {
   Running running;
   running.add({.service_class = ServiceClass::kInteractive});
   const auto waiting = waiting_with({.service_class = ServiceClass::kInteractive});
-  EXPECT_EQ(who_gives_way(running.all, *waiting, PreemptionCause::kSlack).victim, nullptr);
+  EXPECT_EQ(who_gives_way(running.all, *waiting, PreemptionCause::kSlack), nullptr);
   Sequence& standard = running.add({.service_class = ServiceClass::kStandard});
-  EXPECT_EQ(who_gives_way(running.all, *waiting, PreemptionCause::kSlack).victim, &standard);
+  EXPECT_EQ(who_gives_way(running.all, *waiting, PreemptionCause::kSlack), &standard);
   standard.promoted = true;
-  EXPECT_EQ(who_gives_way(running.all, *waiting, PreemptionCause::kSlack).victim, nullptr);
+  EXPECT_EQ(who_gives_way(running.all, *waiting, PreemptionCause::kSlack), nullptr);
   Sequence& late = running.add({.priority = 1, .service_class = ServiceClass::kInteractive});
-  EXPECT_EQ(who_gives_way(running.all, *waiting, PreemptionCause::kSlack).victim, &late);
+  EXPECT_EQ(who_gives_way(running.all, *waiting, PreemptionCause::kSlack), &late);
 }
 
 TEST(WhoGivesWay, ForAFreshUnclassedOneIsALongRunningUnclassedOne) {
@@ -93,13 +93,13 @@ TEST(WhoGivesWay, ForAFreshUnclassedOneIsALongRunningUnclassedOne) {
   Sequence& level_one = running.add({}, kLevelTokens[0]);
   Sequence& level_two = running.add({}, kLevelTokens[1]);
   const auto fresh = waiting_with({});
-  EXPECT_EQ(who_gives_way(running.all, *fresh, PreemptionCause::kFeedback).victim, &level_two);
+  EXPECT_EQ(who_gives_way(running.all, *fresh, PreemptionCause::kFeedback), &level_two);
   level_two.served_at_admission = kLevelTokens[1] - 10;
-  EXPECT_EQ(who_gives_way(running.all, *fresh, PreemptionCause::kFeedback).victim, nullptr)
+  EXPECT_EQ(who_gives_way(running.all, *fresh, PreemptionCause::kFeedback), nullptr)
       << "it has only just got its place";
   level_two.served_at_admission = 0;
   const auto classed = waiting_with({.service_class = ServiceClass::kStandard});
-  EXPECT_EQ(who_gives_way(running.all, *classed, PreemptionCause::kFeedback).victim, nullptr);
+  EXPECT_EQ(who_gives_way(running.all, *classed, PreemptionCause::kFeedback), nullptr);
   EXPECT_EQ(tier_of(level_one, Policy::kSlo).level, 1);
 }
 
@@ -109,21 +109,7 @@ TEST(WhoGivesWay, ToTheAgedAreThoseWhoOvertookIt) {
   Sequence& later = running.add({.service_class = ServiceClass::kBatch});  // overtook
   running.add({.service_class = ServiceClass::kInteractive});              // more urgent
   const auto aged = waiting_with({.service_class = ServiceClass::kBatch}, 1);
-  const GiveWay result = who_gives_way(running.all, *aged, PreemptionCause::kLane);
-  EXPECT_EQ(result.victim, &later);
-}
-
-TEST(WhoGivesWay, CountsThePagesThatCouldBeHad) {
-  kv::BlockPool pool(10);
-  Running running;
-  for (int i = 0; i < 3; ++i) {
-    Sequence& sequence = running.add({.service_class = ServiceClass::kBatch});
-    ASSERT_TRUE(sequence.table.grow(pool, 20));
-  }
-  const auto waiting = waiting_with({.service_class = ServiceClass::kInteractive});
-  EXPECT_EQ(who_gives_way(running.all, *waiting, PreemptionCause::kSlack).pages, 6);
-  for (Sequence* const sequence : running.all)
-    sequence->table.release(pool);
+  EXPECT_EQ(who_gives_way(running.all, *aged, PreemptionCause::kLane), &later);
 }
 
 TEST(IsInDanger, BeginsWhenHalfTheTimeIsUsedUp) {

@@ -8,9 +8,11 @@
 
 namespace inferno::schedule {
 
-Scheduler::Scheduler(const SchedulerConfig& config, kv::BlockPool& pool)
+Scheduler::Scheduler(const SchedulerConfig& config, kv::BlockPool& pool, const DraftLimits& drafts)
     : config_(config),
+      draft_limits_(drafts),
       pool_(pool),
+      page_census_(pool),
       clients_(config.max_idle_clients),
       queue_(config),
       in_flight_(config.max_num_seqs),
@@ -22,6 +24,7 @@ Scheduler::Scheduler(const SchedulerConfig& config, kv::BlockPool& pool)
   running_.reserve(most);
   prefills_.reserve(most + 1);  // one may be admitted in the place of one that gave way
   page_copies_.reserve(most + 1);
+  draft_candidates_.reserve(most);
 }
 
 void Scheduler::add(Sequence& sequence, TimePoint now) {
@@ -31,11 +34,17 @@ void Scheduler::add(Sequence& sequence, TimePoint now) {
   sequence.client = &clients_.join(sequence.traits.client);
   sequence.predicted_new_tokens = lengths_.predict(
       sequence.client->lengths, sequence.service_class(), sequence.traits.max_new_tokens);
+  if (config_.prefix_caching) {
+    sequence.table.hash_prompt(sequence.tokens);
+    if (sequence.reads_prefix_cache) {
+      sequence.expected_cached = sequence.table.cached_prefix_tokens(pool_);
+    }
+  }
   const double rate = prefill_speed();
-  sequence.slack_key = slack_key(sequence, config_, rate > 0.0 ? sequence.prompt_count / rate : 0);
+  const int to_compute = sequence.prompt_count - sequence.expected_cached;
+  sequence.slack_key = slack_key(sequence, config_, rate > 0.0 ? to_compute / rate : 0);
   const bool ages = config_.policy == Policy::kSlo && config_.ageing_s < kNoTarget;
   sequence.aged_at = ages ? after_seconds(now, config_.ageing_s) : TimePoint::max();
-  if (config_.prefix_caching) sequence.table.hash_prompt(sequence.tokens);
   const bool is_unique = by_id_.insert(sequence).second;
   CHECK(is_unique, "there are two sequences {}", sequence.id.value);
   if (sequence.traits.deadline) deadlines_.insert(sequence);
@@ -52,6 +61,7 @@ std::span<const ScheduledChunk> Scheduler::schedule(TimePoint now) {
   page_copies_.clear();
   plan_.clear();
   schedule_decodes();
+  schedule_drafts();
   schedule_prefills();
   if (has_given_way_) schedule_decodes();  // who was left out takes what the one that went had
   if (plan_.chunks().empty()) {
@@ -59,6 +69,7 @@ std::span<const ScheduledChunk> Scheduler::schedule(TimePoint now) {
     is_closed_ = false;
     schedule_prefills();
   }
+  append_drafts();
   stats_.restricted_steps += is_restricted_ ? 1 : 0;
   stats_.fairness_spread_tokens = queue_.counter_spread();
   predicted_step_s_ = step_time_.is_trusted() ? step_time_.predict(plan_.features()) : 0.0;
@@ -167,9 +178,8 @@ void Scheduler::complete_step(TimePoint now) {
   plan_.close();
 }
 
-void Scheduler::record_chunk(const ScheduledChunk& chunk, TimePoint now) {
-  Sequence& sequence = *chunk.sequence;
-  sequence.computed = chunk.first + chunk.count;
+void Scheduler::record_computed(Sequence& sequence, int computed) {
+  sequence.computed = computed;
   sequence.served_tokens = std::max(sequence.served_tokens, sequence.computed);
   if (config_.prefix_caching) {
     sequence.table.publish_full(pool_, sequence.tokens, sequence.computed);
@@ -177,6 +187,14 @@ void Scheduler::record_chunk(const ScheduledChunk& chunk, TimePoint now) {
   }
   while (Sequence* const waiter = in_flight_.pop_ready(sequence))
     queue(*waiter);
+}
+
+void Scheduler::record_chunk(const ScheduledChunk& chunk, TimePoint now) {
+  Sequence& sequence = *chunk.sequence;
+  sequence.tokens.resize(sequence.tokens.size() - static_cast<size_t>(sequence.draft_count));
+  sequence.draft_count = 0;
+  sequence.verified_count = chunk.draft_count;
+  record_computed(sequence, chunk.first + chunk.known_count());
   if (!chunk.yields) return;
   queue_.charge(*sequence.client, kGeneratedTokenCharge);
   sequence.last_token = now;
@@ -196,9 +214,12 @@ void Scheduler::record_chunk(const ScheduledChunk& chunk, TimePoint now) {
 void Scheduler::learn_step(TimePoint now) {
   const StepFeatures features = plan_.features();
   const double seconds = seconds_between(now_, now);
-  const int tokens = config_.max_num_batched_tokens - plan_.budget();
+  int tokens = config_.max_num_batched_tokens - plan_.budget();
   if (tokens == 0) return;
+  for (const ScheduledChunk& chunk : plan_.chunks())
+    tokens -= chunk.draft_count;  // nobody waits for a guess
   step_time_.learn(features, seconds);
+  if (features.prefill_tokens == 0) row_cost_.learn(features.decode_rows, seconds);
   token_rate_.add(seconds, tokens);
   finished_rate_.add(seconds, 0.0);
   if (features.prefill_tokens > 0) prefill_rate_.add(seconds, features.prefill_tokens);

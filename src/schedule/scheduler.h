@@ -9,7 +9,8 @@
 // many tokens as keep the running streams smooth (chunk_sizer.h). A sequence is admitted with the
 // pages of all its tokens; it may be preempted for pages, or to make place (preemption.h). A
 // sequence alone always fits (the engine refuses longer ones) and the most important running one
-// never gives way, so something always advances: no deadlock, no lost token.
+// never gives way, so something always advances: no deadlock, no lost token. A decode row may be
+// followed by drafts (draft_lengths.h), which take pages that are left over and nobody's place.
 //
 // Nothing starves under slo: who has waited or prefilled for A = ageing_s in all enters the aged
 // lane, first come first served, and holds its place once admitted through it. The lane is next
@@ -32,11 +33,14 @@
 #include "kv/block_table.h"
 #include "schedule/chunk_sizer.h"
 #include "schedule/client.h"
+#include "schedule/draft_lengths.h"
 #include "schedule/drain_rate.h"
 #include "schedule/in_flight_blocks.h"
 #include "schedule/length_model.h"
 #include "schedule/load_forecast.h"
+#include "schedule/page_census.h"
 #include "schedule/preemption.h"
+#include "schedule/row_cost.h"
 #include "schedule/scheduler_config.h"
 #include "schedule/scheduler_stats.h"
 #include "schedule/sequence.h"
@@ -49,7 +53,7 @@ namespace inferno::schedule {
 class Scheduler {
  public:
   // The pool outlives the scheduler. Requires: limits, quantum and aged_share at least 1.
-  Scheduler(const SchedulerConfig& config, kv::BlockPool& pool);
+  Scheduler(const SchedulerConfig& config, kv::BlockPool& pool, const DraftLimits& drafts = {});
   Scheduler(const Scheduler&) = delete;
   Scheduler& operator=(const Scheduler&) = delete;
 
@@ -66,8 +70,18 @@ class Scheduler {
 
   // Records that the chunks of the last schedule() are computed: full pages become findable, and
   // the step's time (from schedule() to `now`) is learned from. To be called before the tokens the
-  // step yielded are appended to their sequences. The chunks stay valid.
+  // step yielded are appended to their sequences. The chunks stay valid; the drafts are gone from
+  // their sequences, as if they had not been computed.
   void complete_step(TimePoint now);
+
+  // Records that the token just appended to a sequence is computed already, as the next draft of
+  // the step completed last: what a step of this one row would have recorded.
+  // Requires: it is that draft, and all tokens before it are computed.
+  void accept_draft(Sequence& sequence, TimePoint now);
+
+  // Learns what became of a sequence's offer, computed or not, when the tokens it spoke of are
+  // chosen; to be called before the offer is renewed.
+  void learn_drafts(Sequence& sequence, const DraftOutcome& outcome);
 
   // Forgets a sequence in any state and gives back its pages. Learns how long its answer was, when
   // it has one. Not between schedule() and complete_step().
@@ -112,12 +126,17 @@ class Scheduler {
   // scheduler.cc: the step.
   void schedule_decodes();
   bool give_pages(Sequence& sequence, int tokens);
+  void schedule_drafts();
+  DraftStep draft_step() const;
+  void plan_drafts(const DraftCandidate& candidate);
+  void append_drafts();
   void schedule_prefills();
   void collect_prefills();
   void serve_aged_lane(ChunkSizer& sizer);
   void serve_in_order(ChunkSizer& sizer);
   void give_chunk(Sequence& sequence, int most, ChunkSizer& sizer);
   void record_chunk(const ScheduledChunk& chunk, TimePoint now);
+  void record_computed(Sequence& sequence, int computed);
   void learn_step(TimePoint now);
 
   // scheduler_admission.cc: in and out of the running ones.
@@ -132,6 +151,7 @@ class Scheduler {
   void begin_running(Sequence& sequence, kv::Admission admission);
   void count_first_admission(Sequence& sequence);
   bool make_place(Sequence& sequence, PreemptionCause cause);
+  bool fits_when_gone(const Sequence& sequence, PreemptionCause cause);
   void preempt(Sequence& victim, PreemptionCause cause);
   void leave_running(Sequence& sequence);
   void queue(Sequence& sequence);
@@ -140,12 +160,16 @@ class Scheduler {
   double seconds_to_place(request::ServiceClass service_class, int ahead) const;
 
   SchedulerConfig config_;
+  DraftLimits draft_limits_;
   kv::BlockPool& pool_;
+  PageCensus page_census_;
   ClientTable clients_;
   WaitingQueue queue_;
   InFlightBlocks in_flight_;
   StepPlan plan_;
   StepTimeModel step_time_;
+  RowCost row_cost_;
+  DraftAcceptance draft_acceptance_ = DraftAcceptance::prior();  // of all sequences
   LengthModel lengths_;
   DrainRate finished_rate_;
   DrainRate token_rate_;
@@ -154,6 +178,7 @@ class Scheduler {
   DeadlineSet deadlines_;
   std::vector<Sequence*> running_;   // in order of admission
   std::vector<Sequence*> prefills_;  // those of this step, in order
+  std::vector<DraftCandidate> draft_candidates_;
   std::vector<kv::PageCopy> page_copies_;
   SchedulerStats stats_;
 

@@ -178,16 +178,30 @@ void Scheduler::count_first_admission(Sequence& sequence) {
 // who might would not be enough.
 bool Scheduler::make_place(Sequence& sequence, PreemptionCause cause) {
   if (has_given_way_) return false;
-  const GiveWay others = who_gives_way(running_, sequence, cause);
-  if (!others.victim) return false;
-  const bool adopts = config_.prefix_caching && sequence.reads_prefix_cache;
-  const int cached = adopts ? sequence.table.cached_prefix_tokens(pool_) : 0;
-  const int wanted = kv::pages_for(sequence.token_count()) - cached / kv::kPageTokens;
-  if (wanted > pool_.available_count() + others.pages) return false;
+  Sequence* const victim = who_gives_way(running_, sequence, cause);
+  if (!victim || !fits_when_gone(sequence, cause)) return false;
   has_given_way_ = true;
-  preempt(*others.victim, cause);
-  std::erase(running_, others.victim);
+  preempt(*victim, cause);
+  std::erase(running_, victim);
   return true;
+}
+
+// Whether there would be pages enough for a waiting sequence if all who may give way to it went.
+bool Scheduler::fits_when_gone(const Sequence& sequence, PreemptionCause cause) {
+  int missing = kv::pages_for(sequence.token_count()) - pool_.available_count();
+  if (missing <= 0) return true;
+  page_census_.begin();
+  for (const Sequence* const other : running_) {
+    if (may_give_way(*other, sequence, cause)) missing -= page_census_.add(other->table);
+  }
+  if (!config_.prefix_caching || !sequence.reads_prefix_cache) return missing <= 0;
+  // Of the pages that it finds in the cache, those that nobody holds are among the available ones.
+  const int found_blocks = sequence.table.cached_prefix_tokens(pool_) / kv::kPageTokens;
+  for (int block = 0; block < found_blocks; ++block) {
+    const std::optional<PageId> page = pool_.find(*sequence.table.block_hash(block));
+    if (page && page_census_.stays_held(*page)) --missing;
+  }
+  return missing <= 0;
 }
 
 // The victim stays in running_, which the caller clears of it.

@@ -18,4 +18,12 @@ std::optional<Policy> policy_named(std::string_view name) {
   return std::nullopt;
 }
 
+Result<void> check_limits(const SchedulerConfig& config) {
+  if (config.max_num_batched_tokens >= config.max_num_seqs) return {};
+  return fail_field("max-num-batched-tokens",
+                    "max-num-batched-tokens {} is less than max-num-seqs {}: every sequence that "
+                    "decodes takes a token of a step",
+                    config.max_num_batched_tokens, config.max_num_seqs);
+}
+
 }  // namespace inferno::schedule

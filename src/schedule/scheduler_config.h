@@ -16,6 +16,7 @@
 #include <optional>
 #include <string_view>
 
+#include "base/result.h"
 #include "request/request.h"
 
 namespace inferno::schedule {
@@ -63,5 +64,9 @@ struct SchedulerConfig {
   // Clients without live requests of whom counter and answer lengths are remembered.
   int max_idle_clients = 1024;
 };
+
+// kInvalid when limits contradict each other: a step that holds fewer tokens than sequences could
+// never let all of them decode side by side.
+Result<void> check_limits(const SchedulerConfig& config);
 
 }  // namespace inferno::schedule

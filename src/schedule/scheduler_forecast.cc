@@ -30,17 +30,18 @@ LoadForecast Scheduler::forecast(TimePoint) const {
       prefill_tokens += sequence->pending_count();
     } else {
       ++decodes.decode_rows;
-      decodes.kv_read += sequence->token_count();
+      decodes.decode_kv_read += sequence->token_count();
     }
   }
   if (decodes.decode_rows > 0 && step_time_.is_trusted()) {
     forecast.decode_step_s = step_time_.predict(decodes);
   }
-  forecast.queued_tokens = prefill_tokens;
+  forecast.queued_tokens = prefill_tokens + queue_.answer_tokens();
 
   int ahead = 0;
   for (int c = 0; c < request::kServiceClassCount; ++c) {
     const auto service_class = static_cast<request::ServiceClass>(c);
+    forecast.answer_tokens[static_cast<size_t>(c)] = lengths_.mean_of(service_class);
     ahead += queue_.size_of(service_class);
     prefill_tokens += queue_.pending_tokens_of(service_class);
     forecast.queued_tokens += queue_.pending_tokens_of(service_class);

@@ -1,4 +1,5 @@
-// Random arrivals, forks, cancellations, deadlines and steps in tiny pools, against a naive model.
+// Random arrivals, forks, cancellations, deadlines, drafts and steps in tiny pools, against a naive
+// model.
 //
 // The model keeps for every slot of every page what the forward pass would have put there: a hash
 // of all tokens up to that position. A step may only read slots that hold what its own tokens say,
@@ -52,7 +53,9 @@ class World {
     config_.fairness_quantum_tokens = 1 + below(64);
     config_.max_idle_clients = below(3);
     config_.targets = {ServiceTarget{0.2, 0.05}, ServiceTarget{1.0, 0.1}, ServiceTarget{}};
-    scheduler_.emplace(config_, *pool_);
+    if (below(3) != 0) drafts_.most_tokens = 1 + below(20);
+    if (below(2) == 0) drafts_.rule = DraftLengthRule::kLongest;
+    scheduler_.emplace(config_, *pool_, drafts_);
     slots_.resize(static_cast<size_t>(pages * kv::kPageTokens));
   }
 
@@ -110,6 +113,8 @@ class World {
 
   const SchedulerStats& stats() const { return scheduler_->stats(); }
   int finished_count() const { return finished_count_; }
+  int64_t accepted_count() const { return accepted_count_; }
+  int64_t rejected_count() const { return rejected_count_; }
 
  private:
   int below(int limit) { return static_cast<int>(random_() % static_cast<uint64_t>(limit)); }
@@ -168,15 +173,23 @@ class World {
     }
   }
 
-  // The hash of a sequence's tokens up to and with a position, and its salt.
+  static uint64_t hash_after(uint64_t before, TokenId token) {
+    return (before ^ (static_cast<uint64_t>(token) + 0x9E3779B97F4A7C15)) * 0xD6E8FEB86659FD93;
+  }
+
+  // The hash of a sequence's tokens up to and with a position, and its salt. Of drafts nothing is
+  // kept: they may be other tokens the next time.
   uint64_t content(Live& live, int position) {
     std::vector<uint64_t>& hashes = live.prefix_hashes;
-    while (static_cast<int>(hashes.size()) <= position) {
+    const int known = std::min(position + 1, live.sequence->token_count());
+    while (static_cast<int>(hashes.size()) < known) {
       const uint64_t before = hashes.empty() ? salts_.at(live.sequence->id.value) : hashes.back();
-      const auto token = static_cast<uint64_t>(live.sequence->tokens[hashes.size()]);
-      hashes.push_back((before ^ (token + 0x9E3779B97F4A7C15)) * 0xD6E8FEB86659FD93);
+      hashes.push_back(hash_after(before, live.sequence->tokens[hashes.size()]));
     }
-    return hashes[static_cast<size_t>(position)];
+    uint64_t hash = hashes[static_cast<size_t>(known - 1)];
+    for (int i = known; i <= position; ++i)
+      hash = hash_after(hash, live.sequence->tokens[static_cast<size_t>(i)]);
+    return hash;
   }
 
   uint64_t& slot(const Sequence& sequence, int position) {
@@ -197,7 +210,12 @@ class World {
     ASSERT_EQ(sequence.state, SequenceState::kRunning);
     ASSERT_GT(chunk.count, 0);
     ASSERT_EQ(chunk.first, sequence.computed);
-    ASSERT_EQ(chunk.yields, chunk.first + chunk.count == sequence.token_count());
+    ASSERT_EQ(chunk.yields, chunk.first + chunk.known_count() == sequence.token_count());
+    ASSERT_GE(chunk.known_count(), 1);
+    ASSERT_LE(chunk.draft_count, drafts_.most_tokens);
+    ASSERT_EQ(sequence.draft_count, chunk.draft_count);
+    ASSERT_TRUE(chunk.draft_count == 0 || (chunk.yields && chunk.known_count() == 1));
+    ASSERT_LE(static_cast<int>(sequence.tokens.size()), sequence.max_tokens);
     if (live.admission_order == sequence.admission_order) {
       ASSERT_EQ(chunk.first, live.computed) << "a token is computed twice or never";
     } else if (!sequence.reads_prefix_cache) {
@@ -209,7 +227,7 @@ class World {
           << "position " << position << " of sequence " << sequence.id.value;
     }
     live.admission_order = sequence.admission_order;
-    live.computed = chunk.first + chunk.count;
+    live.computed = chunk.first + chunk.known_count();
   }
 
   void write(const ScheduledChunk& chunk) {
@@ -238,18 +256,42 @@ class World {
     clock_.advance(0.001 * (1 + below(5)) + 0.0002 * tokens);
     scheduler_->complete_step(clock_.now());
     for (const ScheduledChunk& chunk : chunks) {
-      if (!chunk.yields) continue;
-      Live& live = live_.at(chunk.sequence->id.value);
-      live.sequence->tokens.push_back(7);
-      if (live.sequence->token_count() < live.wanted) continue;
-      ++finished_count_;
-      end(live);
+      if (chunk.yields) take_tokens(chunk);
     }
   }
+
+  // The next token is always 7: drafts that say so come true.
+  void take_tokens(const ScheduledChunk& chunk) {
+    Live& live = live_.at(chunk.sequence->id.value);
+    Sequence& sequence = *live.sequence;
+    int hits = 0;
+    for (;; ++hits) {
+      sequence.tokens.push_back(kNextToken);
+      if (sequence.token_count() == live.wanted) {
+        ++finished_count_;
+        end(live);
+        return;
+      }
+      const auto index = static_cast<size_t>(hits);
+      if (hits == chunk.draft_count || sequence.draft_offer[index] != kNextToken) break;
+      scheduler_->accept_draft(sequence, clock_.now());
+      ++live.computed;
+      ++accepted_count_;
+    }
+    rejected_count_ += chunk.draft_count - hits;
+    scheduler_->learn_drafts(sequence, {.hits = hits, .has_missed = hits < chunk.draft_count});
+    sequence.draft_offer.clear();
+    for (int i = below(24); i > 0; --i)
+      sequence.draft_offer.push_back(kNextToken + (below(6) == 0 ? 1 : 0));
+    sequence.draft_match_length = 1 + below(20);
+  }
+
+  static constexpr TokenId kNextToken = 7;
 
   std::mt19937_64 random_;
   int capacity_ = 0;
   SchedulerConfig config_;
+  DraftLimits drafts_;
   ManualClock clock_;
   std::optional<kv::BlockPool> pool_;
   std::optional<Scheduler> scheduler_;
@@ -258,11 +300,15 @@ class World {
   std::map<uint64_t, uint64_t> salts_;
   uint64_t next_id_ = 1;
   int finished_count_ = 0;
+  int64_t accepted_count_ = 0;
+  int64_t rejected_count_ = 0;
 };
 
 TEST(SchedulerProperty, NoTokenPageOrSequenceIsEverLost) {
   SchedulerStats all;
   int64_t finished = 0;
+  int64_t accepted = 0;
+  int64_t rejected = 0;
   for (int seed = 1; seed <= seed_count(); ++seed) {
     SCOPED_TRACE("seed " + std::to_string(seed));
     World world(static_cast<uint64_t>(seed));
@@ -274,6 +320,8 @@ TEST(SchedulerProperty, NoTokenPageOrSequenceIsEverLost) {
     world.drain();
     if (HasFatalFailure()) return;
     finished += world.finished_count();
+    accepted += world.accepted_count();
+    rejected += world.rejected_count();
     all.memory_preemptions += world.stats().memory_preemptions;
     all.slack_preemptions += world.stats().slack_preemptions;
     all.feedback_preemptions += world.stats().feedback_preemptions;
@@ -285,6 +333,8 @@ TEST(SchedulerProperty, NoTokenPageOrSequenceIsEverLost) {
   }
   // The random world reaches what it is meant to reach.
   EXPECT_GT(finished, 100);
+  EXPECT_GT(accepted, 1000);
+  EXPECT_GT(rejected, 1000);
   EXPECT_GT(all.memory_preemptions, 0);
   EXPECT_GT(all.slack_preemptions, 0);
   EXPECT_GT(all.lane_preemptions, 0);

@@ -1,11 +1,16 @@
 // One request while it is being served by this worker: its tokens, how many of them are computed,
 // its pages, and what the scheduler needs to know to choose between it and others.
 //
-//   tokens     prompt, then generated
+//   tokens     prompt, then generated; while a step runs, drafts after them
 //   computed   the first `computed` tokens have their keys and values in the pages
 //
+//   [ prompt | generated | drafts )      known tokens: prompt and generated
+//      computed -^       ^- known end
+//
 // There is no prefill and no decode phase: every step computes some of tokens[computed, end), and
-// the step that computes the last one yields the next token.
+// the step that computes the last known one yields the next token. Drafts are guesses of what
+// follows: computed in the same step, they are known tokens when they turn out to be what was
+// chosen, and forgotten otherwise; what they left in the pages is written over.
 //
 // A sequence stays where it is in memory from Scheduler::add() to Scheduler::finish(): queues link
 // through it, which is why scheduling allocates nothing.
@@ -23,6 +28,7 @@
 #include "base/ids.h"
 #include "kv/block_table.h"
 #include "request/request.h"
+#include "schedule/draft_acceptance.h"
 #include "schedule/urgency.h"
 
 namespace inferno::schedule {
@@ -50,21 +56,23 @@ struct Sequence {
   using HashLink = boost::intrusive::unordered_set_member_hook<
       boost::intrusive::link_mode<boost::intrusive::normal_link>>;
 
-  // `root`: what the first block's hash starts from. `max_tokens`: prompt and answer, sizes the
+  // `root`: what the first block's hash starts from. `most_tokens`: prompt and answer, sizes the
   // tables once.
-  Sequence(RequestId request_id, std::vector<TokenId> prompt, token::BlockHash root, int max_tokens,
-           const SequenceTraits& request_traits = {})
+  Sequence(RequestId request_id, std::vector<TokenId> prompt, token::BlockHash root,
+           int most_tokens, const SequenceTraits& request_traits = {})
       : id(request_id),
         traits(request_traits),
         prompt_count(static_cast<int>(prompt.size())),
+        max_tokens(most_tokens),
         tokens(std::move(prompt)),
-        table(root, max_tokens) {
-    tokens.reserve(static_cast<size_t>(max_tokens));
+        table(root, most_tokens) {
+    tokens.reserve(static_cast<size_t>(most_tokens));
   }
   Sequence(const Sequence&) = delete;
   Sequence& operator=(const Sequence&) = delete;
 
-  int token_count() const { return static_cast<int>(tokens.size()); }
+  // Known tokens, of them those not computed, and those after the prompt.
+  int token_count() const { return static_cast<int>(tokens.size()) - draft_count; }
   int pending_count() const { return token_count() - computed; }
   int generated_count() const { return token_count() - prompt_count; }
   request::ServiceClass service_class() const {
@@ -74,6 +82,7 @@ struct Sequence {
   RequestId id;
   SequenceTraits traits;
   int prompt_count;
+  int max_tokens;               // prompt and answer at most
   std::vector<TokenId> tokens;  // the engine appends what was generated
   kv::BlockTable table;
   int computed = 0;
@@ -83,12 +92,20 @@ struct Sequence {
   int preemption_count = 0;
   SequenceState state = SequenceState::kOutside;
 
+  // What may follow the known tokens, for the step that computes the last of them; the engine
+  // renews it with every token it appends. Empty: nothing is guessed.
+  std::vector<TokenId> draft_offer;
+  int draft_match_length = 0;  // tokens by which the offer was found
+
   // The scheduler's notes from here on; nobody else writes them.
   Client* client = nullptr;
   Flow* flow = nullptr;          // while waiting
   uint64_t order = 0;            // of add(): lower came earlier
   uint64_t admission_order = 0;  // of the last admission
-  int64_t slack_key = 0;         // latest time to start, in clock ticks: least first within a tier
+  int draft_count = 0;           // the last so many tokens are drafts; only while a step runs
+  int verified_count = 0;        // drafts computed in the last step, not yet accepted
+  DraftAcceptance draft_acceptance;
+  int64_t slack_key = 0;  // latest time to start, in clock ticks: least first within a tier
   std::optional<Tier>
       inherited_tier;                // while it prefills: of the most urgent one that waits for it
   TimePoint aged_at{};               // unless it decodes: when it has been overtaken too long
@@ -96,6 +113,7 @@ struct Sequence {
   TimePoint first_token{};
   TimePoint last_token{};
   int predicted_new_tokens = 0;  // length of its answer, as expected when it was added
+  int expected_cached = 0;       // tokens of its prompt that were in the cache when it was added
   int served_tokens = 0;         // furthest computed position: service received, without repeats
   int served_at_admission = 0;
   std::optional<int> chunk_index;      // in the step being planned

@@ -34,6 +34,16 @@ void StepPlan::add(Sequence& sequence, int count) {
   budget_ -= count;
 }
 
+void StepPlan::add_drafts(Sequence& sequence, int count) {
+  CHECK(count >= 1 && count <= budget_ && sequence.chunk_index && unplanned_of(sequence) == 0,
+        "{} drafts are planned with a budget of {}, {} known tokens before them are not", count,
+        budget_, unplanned_of(sequence));
+  ScheduledChunk& chunk = chunks_[static_cast<size_t>(*sequence.chunk_index)];
+  chunk.count += count;
+  chunk.draft_count += count;
+  budget_ -= count;
+}
+
 void StepPlan::remove(Sequence& sequence) {
   if (!sequence.chunk_index) return;
   const auto index = static_cast<size_t>(*sequence.chunk_index);
@@ -45,7 +55,8 @@ void StepPlan::remove(Sequence& sequence) {
 }
 
 int StepPlan::planned_of(const Sequence& sequence) const {
-  return sequence.chunk_index ? chunks_[static_cast<size_t>(*sequence.chunk_index)].count : 0;
+  if (!sequence.chunk_index) return 0;
+  return chunks_[static_cast<size_t>(*sequence.chunk_index)].known_count();
 }
 
 int StepPlan::unplanned_of(const Sequence& sequence) const {
@@ -55,12 +66,14 @@ int StepPlan::unplanned_of(const Sequence& sequence) const {
 StepFeatures StepPlan::features() const {
   StepFeatures features;
   for (const ScheduledChunk& chunk : chunks_) {
-    if (chunk.count == 1 && chunk.yields) {
-      ++features.decode_rows;
+    const int64_t read = positions_read(chunk.first, chunk.count);
+    if (chunk.known_count() == 1 && chunk.yields) {
+      features.decode_rows += chunk.count;
+      features.decode_kv_read += read;
     } else {
       features.prefill_tokens += chunk.count;
+      features.prefill_kv_read += read;
     }
-    features.kv_read += positions_read(chunk.first, chunk.count);
   }
   return features;
 }

@@ -13,13 +13,17 @@
 
 namespace inferno::schedule {
 
-// tokens[first, first + count) of a sequence run in this step; `yields` when they are the last ones
-// known, so that the step's logits choose the next.
+// tokens[first, first + count) of a sequence run in this step; `yields` when all that is known is
+// computed then, so that the step's logits choose the next. The last `draft_count` of them are
+// drafts: their logits choose what follows as far as the drafts before them are what was chosen.
 struct ScheduledChunk {
   Sequence* sequence = nullptr;
   int first = 0;
   int count = 0;
+  int draft_count = 0;
   bool yields = false;
+
+  int known_count() const { return count - draft_count; }
 };
 
 class StepPlan {
@@ -36,16 +40,21 @@ class StepPlan {
   // Requires: 1 <= count <= budget() and no more than are pending.
   void add(Sequence& sequence, int count);
 
+  // Plans drafts of a sequence, after the last token known.
+  // Requires: 1 <= count <= budget(); it is in the plan with all that is pending.
+  void add_drafts(Sequence& sequence, int count);
+
   // Takes a sequence out, when it is in, and gives its tokens back to the budget.
   void remove(Sequence& sequence);
 
   std::span<const ScheduledChunk> chunks() const { return chunks_; }
   int budget() const { return budget_; }  // tokens left
-  // Tokens of the sequence in this step; of those it has pending, the ones not in it.
+  // Known tokens of the sequence in this step; of those it has pending, the ones not in it.
   int planned_of(const Sequence& sequence) const;
   int unplanned_of(const Sequence& sequence) const;
 
-  // What the step consists of so far. A chunk of one yielding token counts as a decode row.
+  // What the step consists of so far. A chunk of one yielding token counts as a decode row, and so
+  // does each of its drafts.
   StepFeatures features() const;
 
  private:

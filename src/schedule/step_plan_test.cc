@@ -57,7 +57,28 @@ TEST(StepPlan, TellsWhatAStepConsistsOf) {
   const StepFeatures features = plan.features();
   EXPECT_EQ(features.decode_rows, 1);
   EXPECT_EQ(features.prefill_tokens, 2);
-  EXPECT_EQ(features.kv_read, 30 + 5 + 6);
+  EXPECT_EQ(features.decode_kv_read, 30);
+  EXPECT_EQ(features.prefill_kv_read, 5 + 6);
+}
+
+TEST(StepPlan, DraftsAreRowsOfTheirSequenceAndNotKnownTokens) {
+  StepPlan plan(small());
+  plan.clear();
+  const auto sequence = make_sequence(1, counting_tokens(0, 30));
+  sequence->computed = 29;
+  plan.add(*sequence, 1);
+  plan.add_drafts(*sequence, 3);
+  EXPECT_EQ(plan.budget(), 46);
+  EXPECT_EQ(plan.planned_of(*sequence), 1);
+  EXPECT_EQ(plan.unplanned_of(*sequence), 0);
+  const ScheduledChunk& chunk = plan.chunks()[0];
+  EXPECT_EQ(chunk.count, 4);
+  EXPECT_EQ(chunk.known_count(), 1);
+  EXPECT_TRUE(chunk.yields);
+  EXPECT_EQ(plan.features().decode_rows, 4);
+  EXPECT_EQ(plan.features().decode_kv_read, 30 + 31 + 32 + 33);
+  plan.remove(*sequence);
+  EXPECT_EQ(plan.budget(), 50);
 }
 
 TEST(StepPlan, KeepsItsChunksWhenItIsClosed) {

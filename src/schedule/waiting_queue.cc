@@ -89,7 +89,9 @@ void WaitingQueue::count(const Sequence& sequence, int sign) {
   const auto index = static_cast<size_t>(sequence.service_class());
   size_ += sign;
   class_sizes_[index] += sign;
-  class_tokens_[index] += int64_t{sign} * sequence.token_count();
+  const int answer = std::max(1, sequence.predicted_new_tokens - sequence.generated_count());
+  class_tokens_[index] += int64_t{sign} * (sequence.token_count() - sequence.expected_cached);
+  answer_tokens_ += int64_t{sign} * answer;
 }
 
 Sequence* WaitingQueue::front() {

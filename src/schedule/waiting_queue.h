@@ -57,10 +57,14 @@ class WaitingQueue {
   int size_of(request::ServiceClass service_class) const {
     return class_sizes_[static_cast<size_t>(service_class)];
   }
-  // Tokens to be computed before each waiting sequence has its next one, without cache hits.
+  // Tokens to be computed before each waiting sequence has its next one, without those that were in
+  // the cache when it was added.
   int64_t pending_tokens_of(request::ServiceClass service_class) const {
     return class_tokens_[static_cast<size_t>(service_class)];
   }
+  // Tokens that the answers of all waiting sequences will still have, as predicted: at least 1
+  // each.
+  int64_t answer_tokens() const { return answer_tokens_; }
 
   // Highest minus lowest counter of clients with something waiting, to one quantum.
   int64_t counter_spread() const;
@@ -110,6 +114,7 @@ class WaitingQueue {
   int size_ = 0;
   std::array<int, request::kServiceClassCount> class_sizes_{};
   std::array<int64_t, request::kServiceClassCount> class_tokens_{};
+  int64_t answer_tokens_ = 0;
 };
 
 }  // namespace inferno::schedule

@@ -103,19 +103,18 @@ bool is_admin_path(std::string_view path) {
   return path == kLoadPath || path == kUnloadPath;
 }
 
-void handle_admin(ModelRegistry& models, const std::string& admin_key,
-                  const net::HttpRequest& request, std::shared_ptr<net::Responder> responder) {
+std::optional<net::HttpAnswer> refuse_admin(const std::string& admin_key,
+                                            const net::HttpRequest& head) {
   if (admin_key.empty()) {
-    send_error(
-        *responder, 403,
-        Error{Fault::kInvalid, "Models cannot be changed: the server has no admin key.", {}});
-    return;
+    return error_answer(
+        403, Error{Fault::kInvalid, "Models cannot be changed: the server has no admin key.", {}});
   }
-  if (!has_api_key(request, std::span(&admin_key, 1))) {
-    responder->send(401, {{"Content-Type", "application/json"}, {"WWW-Authenticate", "Bearer"}},
-                    "{\"error\":\"Unauthorized\"}");
-    return;
-  }
+  if (!has_api_key(head, std::span(&admin_key, 1))) return unauthorized();
+  return std::nullopt;
+}
+
+void handle_admin(ModelRegistry& models, const net::HttpRequest& request,
+                  std::shared_ptr<net::Responder> responder) {
   auto body = parse_json_object(request.body);
   if (!body) return send_refusal(*responder, body.error());
   if (request.path == kLoadPath) {

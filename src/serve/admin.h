@@ -10,6 +10,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -21,9 +22,14 @@ namespace inferno::serve {
 // Whether the path is one of the two above.
 bool is_admin_path(std::string_view path);
 
-// Answers a POST of an admin path. 403 while `admin_key` is empty, 401 without the key; 400, 404
-// and 503 as ModelRegistry::load() and unload() say; 200 with the model's name and state.
-void handle_admin(ModelRegistry& models, const std::string& admin_key,
-                  const net::HttpRequest& request, std::shared_ptr<net::Responder> responder);
+// The answer to a request for an admin path that may not pass: 403 while `admin_key` is empty, 401
+// without the key.
+std::optional<net::HttpAnswer> refuse_admin(const std::string& admin_key,
+                                            const net::HttpRequest& head);
+
+// Answers a POST of an admin path that passed: 400, 404 and 503 as ModelRegistry::load() and
+// unload() say; 200 with the model's name and state.
+void handle_admin(ModelRegistry& models, const net::HttpRequest& request,
+                  std::shared_ptr<net::Responder> responder);
 
 }  // namespace inferno::serve

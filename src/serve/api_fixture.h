@@ -39,21 +39,18 @@ class ApiServerTest : public ::testing::Test {
     model.tokenizer = tokenizer_.get();
     model.chat_template = has_template_ ? chat_template_.get() : nullptr;
     model.generator = &generator_;
+    model.takes_priority = takes_priority_;
     auto started = ApiServer::start(options_, {model}, metrics_);
     ASSERT_TRUE(started) << started.error().message;
     server_ = std::move(*started);
   }
 
   net::TestResponse get(std::string_view path, std::string_view headers = "") {
-    net::TestClient client(server_->port());
-    client.request("GET", path, "", headers);
-    return client.read();
+    return net::get(server_->port(), path, headers);
   }
   net::TestResponse post(std::string_view path, std::string_view body,
                          std::string_view headers = "") {
-    net::TestClient client(server_->port());
-    client.request("POST", path, body, headers);
-    return client.read();
+    return net::post(server_->port(), path, body, headers);
   }
 
   // The value of an answer's header, or empty.
@@ -109,6 +106,7 @@ class ApiServerTest : public ::testing::Test {
   }
 
   bool has_template_ = true;
+  bool takes_priority_ = false;
   ApiOptions options_;
   MetricRegistry metrics_;
   std::unique_ptr<token::Tokenizer> tokenizer_ = make_byte_tokenizer();

@@ -40,4 +40,10 @@ bool has_api_key(const net::HttpRequest& request, std::span<const std::string> k
   return found && !token.empty();
 }
 
+net::HttpAnswer unauthorized() {
+  return {401,
+          {{"Content-Type", "application/json"}, {"WWW-Authenticate", "Bearer"}},
+          "{\"error\":\"Unauthorized\"}"};
+}
+
 }  // namespace inferno::serve

@@ -22,4 +22,7 @@ bool needs_api_key(std::string_view path);
 // True when `keys` is empty or the Authorization header holds one of them.
 bool has_api_key(const net::HttpRequest& request, std::span<const std::string> keys);
 
+// What a request without the right key is answered: 401, as vLLM words it.
+net::HttpAnswer unauthorized();
+
 }  // namespace inferno::serve

@@ -46,20 +46,28 @@ class Router final : public net::HttpHandler {
     keys_.swap(next);
   }
 
-  void handle(net::HttpRequest request, std::shared_ptr<net::Responder> responder) override {
+  // Whatever the header alone can tell.
+  std::optional<net::HttpAnswer> refuse(const net::HttpRequest& head) override {
     const std::shared_ptr<const AccessKeys> keys = present_keys();
-    const bool is_admin = request.method == "POST" && is_admin_path(request.path);
-    if (!is_admin && is_guarded(request.path) && !has_api_key(request, keys->api_keys)) {
-      responder->send(401, {{"Content-Type", "application/json"}, {"WWW-Authenticate", "Bearer"}},
-                      "{\"error\":\"Unauthorized\"}");
-      return;
+    if (is_admin_call(head)) {
+      if (auto refusal = refuse_admin(keys->admin_key, head)) return refusal;
+    } else if (is_guarded(head.path) && !has_api_key(head, keys->api_keys)) {
+      return unauthorized();
     }
+    if (needs_ready_server(head.path)) {
+      if (auto refusal = health_.refusal()) return refusal;
+    }
+    return refuse_route(head);
+  }
+
+  void handle(net::HttpRequest request, std::shared_ptr<net::Responder> responder) override {
     if (needs_ready_server(request.path)) {
-      if (health_.refuse_request(*responder)) return;
+      // The end may have begun while the body came.
+      if (auto refusal = health_.refusal()) return send_answer(*responder, std::move(*refusal));
       if (request.method == "POST") responder = holding(std::move(responder), in_flight_.take());
     }
-    if (is_admin) {
-      handle_admin(*service_.models, keys->admin_key, request, std::move(responder));
+    if (is_admin_call(request)) {
+      handle_admin(*service_.models, request, std::move(responder));
       return;
     }
     sharing_.handle(std::move(request), std::move(responder),
@@ -76,13 +84,15 @@ class Router final : public net::HttpHandler {
 
  private:
   void route(net::HttpRequest request, std::shared_ptr<net::Responder> responder) const {
-    if (answer_get(request, *responder) || answer_post(request, responder)) return;
-    refuse_route(request, *responder);
+    if (request.method == "POST") {
+      answer_post(std::move(request), responder);
+    } else {
+      answer_get(request, *responder);
+    }
   }
 
-  // False when no GET route has the path. HEAD is GET whose body the connection leaves out.
-  bool answer_get(const net::HttpRequest& request, net::Responder& responder) const {
-    if (request.method != "GET" && request.method != "HEAD") return false;
+  // HEAD is GET whose body the connection leaves out.
+  void answer_get(const net::HttpRequest& request, net::Responder& responder) const {
     const std::string& path = request.path;
     if (ServerHealth::is_health_path(path)) {
       health_.answer(path, responder);
@@ -105,10 +115,7 @@ class Router final : public net::HttpHandler {
                       {"X-Content-Type-Options", "nosniff"},
                       {"Cache-Control", "no-cache"}},
                      std::string(file->content));
-    } else {
-      return false;
     }
-    return true;
   }
 
   using ModelHandler = void (*)(const Service&, net::HttpRequest, std::shared_ptr<net::Responder>);
@@ -124,22 +131,16 @@ class Router final : public net::HttpHandler {
     return found == kHandlers.end() ? nullptr : found->second;
   }
 
-  // False, and nothing is taken, when no POST route has the path.
-  bool answer_post(net::HttpRequest& request,
+  void answer_post(net::HttpRequest request,
                    const std::shared_ptr<net::Responder>& responder) const {
-    if (request.method != "POST") return false;
-    if (const ModelHandler handler = model_handler(request.path)) {
-      if (service_.models->loads_on_demand()) {
-        with_model(std::move(request), responder, handler);
-      } else {
-        handler(service_, std::move(request), responder);
-      }
-    } else if (request.path == "/ping") {
-      health_.answer(request.path, *responder);
+    const ModelHandler handler = model_handler(request.path);
+    if (handler == nullptr) {
+      health_.answer(request.path, *responder);  // /ping
+    } else if (service_.models->loads_on_demand()) {
+      with_model(std::move(request), responder, handler);
     } else {
-      return false;
+      handler(service_, std::move(request), responder);
     }
-    return true;
   }
 
   // Hands the request on when the model that it names is in memory, where it then stays until the
@@ -167,6 +168,10 @@ class Router final : public net::HttpHandler {
     if (present) go_on(std::move(*present));
   }
 
+  static bool is_admin_call(const net::HttpRequest& request) {
+    return request.method == "POST" && is_admin_path(request.path);
+  }
+
   static bool is_guarded(std::string_view path) {
     return needs_api_key(path) || path.starts_with("/debug/");
   }
@@ -182,24 +187,26 @@ class Router final : public net::HttpHandler {
     return keys_;
   }
 
-  // 405 when the path has a route under another method, else 404.
-  void refuse_route(const net::HttpRequest& request, net::Responder& responder) const {
+  // None when the method has a route at the path; 405 when another method has one, else 404.
+  static std::optional<net::HttpAnswer> refuse_route(const net::HttpRequest& head) {
     static const std::set<std::string_view> kGetPaths = {"/v1/models", "/version", "/metrics",
                                                          "/debug/memory"};
-    const std::string_view path = request.path;
-    const bool has_post = model_handler(path) != nullptr || is_admin_path(path);
+    const std::string_view path = head.path;
+    const bool has_post = model_handler(path) != nullptr || is_admin_path(path) || path == "/ping";
     const bool has_get = kGetPaths.contains(path) || ServerHealth::is_health_path(path) ||
                          path.starts_with(kModelPath) || find_page_file(path) != nullptr;
+    if (head.method == "POST" && has_post) return std::nullopt;
+    if ((head.method == "GET" || head.method == "HEAD") && has_get) return std::nullopt;
     if (!has_post && !has_get) {
-      send_error(responder, Error{Fault::kNotFound, "There is nothing at this path.", {}});
-      return;
+      return error_answer(404, Error{Fault::kNotFound, "There is nothing at this path.", {}});
     }
-    std::string allowed = has_post ? "POST" : "GET, HEAD";
-    if (path == "/ping") allowed += ", POST";
-    const Error error{
-        Fault::kInvalid, "This path does not take the request's method: " + allowed, {}};
-    responder.send(405, {{"Content-Type", "application/json"}, {"Allow", allowed}},
-                   json::serialize(error_object(405, error)));
+    std::string allowed = has_get ? "GET, HEAD" : "POST";
+    if (has_get && has_post) allowed += ", POST";
+    net::HttpAnswer answer = error_answer(
+        405,
+        Error{Fault::kInvalid, "This path does not take the request's method: " + allowed, {}});
+    answer.headers.push_back({"Allow", allowed});
+    return answer;
   }
 
   Service service_;

@@ -1,6 +1,7 @@
 // The OpenAI-compatible server: routes, keys, and one file per endpoint behind it.
 //
-//   net::HttpServer -> key? route? -> endpoint: parse -> prompt -> Generation -> answer or stream
+//   net::HttpServer -> key? state? route? -> body -> endpoint: parse -> prompt -> Generation
+//                      before the body is read                         -> answer or stream
 //
 // Routes: POST /v1/chat/completions, /v1/completions, /tokenize, /detokenize, /v1/models/load,
 // /v1/models/unload; GET /v1/models, /v1/models/{id}, the paths of serve/health.h, /version,

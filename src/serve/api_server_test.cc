@@ -73,6 +73,27 @@ TEST_F(ApiServerRoutes, KeysGuardV1Only) {
   EXPECT_EQ(get("/").status, 200);
 }
 
+// A client that announces a body and sends none gets its answer all the same.
+TEST_F(ApiServerRoutes, WhatTheHeaderTellsIsAnsweredBeforeTheBodyComes) {
+  options_.api_keys = {"sekret"};
+  start();
+  const auto status_of = [this](std::string_view request_line, std::string_view headers) {
+    net::TestClient client(server_->port());
+    client.send(fmt::format("{} HTTP/1.1\r\nHost: t\r\nContent-Length: 1000000\r\n{}\r\n{{",
+                            request_line, headers));
+    const net::TestResponse response = client.read();
+    EXPECT_TRUE(client.is_closed_by_peer()) << request_line;
+    return response.status;
+  };
+  const std::string key = "Authorization: Bearer sekret\r\n";
+  EXPECT_EQ(status_of("POST /v1/completions", ""), 401);
+  EXPECT_EQ(status_of("POST /v1/completions", "Authorization: Bearer wrong\r\n"), 401);
+  EXPECT_EQ(status_of("POST /v1/embeddings", key), 404);
+  EXPECT_EQ(status_of("POST /v1/models", key), 405);
+  EXPECT_EQ(status_of("POST /v1/models/load", key), 403);
+  EXPECT_EQ(status_of("PUT /tokenize", ""), 405);
+}
+
 TEST_F(ApiServerRoutes, ErrorsBelowTheRoutesAreJsonToo) {
   start();
   net::TestClient client(server_->port());

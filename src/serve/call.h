@@ -29,6 +29,7 @@ struct CallLimits {
   int vocab_size = 1;
   int max_model_len = 1;
   request::SamplingParams default_sampling;
+  bool takes_priority = false;  // else a priority other than 0 is refused
 };
 
 enum class TruncationSide { kLeft, kRight };  // the side that is cut away
@@ -45,7 +46,7 @@ struct Call {
   bool add_special_tokens = false;
   bool return_token_ids = false;
   bool tokens_as_ids = false;  // logprobs spell tokens as "token_id:123"
-  int priority = 0;
+  int priority = 0;            // lower is served earlier, where the server goes by it
   std::optional<request::ServiceClass> service_class;
   std::optional<double> timeout_s;  // after the request's arrival its answer is of no more use
   std::string user;                 // the client's own name for whom it asks, or empty

@@ -54,6 +54,7 @@ TEST_F(Completions, TakesTokenIdsAndEchoesTheirText) {
 }
 
 TEST_F(Completions, ManyPromptsAndChoicesAreNumberedPromptByPrompt) {
+  takes_priority_ = true;
   start();
   const json::value out =
       answer(kPath, R"({"prompt": ["a", "bb"], "n": 2, "max_tokens": 2, "seed": 10, "priority": 4,
@@ -263,6 +264,7 @@ TEST_F(Completions, AClientThatLeavesCancelsAllItsSequences) {
 }
 
 TEST_F(Completions, HeadersNameAndRankTheRequest) {
+  takes_priority_ = true;
   start();
   const net::TestResponse response = post(kPath, R"({"prompt": "hi", "priority": 1})",
                                           "X-Request-Id: abc\r\nX-Vllm-Priority: 9\r\n");
@@ -271,6 +273,22 @@ TEST_F(Completions, HeadersNameAndRankTheRequest) {
   EXPECT_EQ(post(kPath, R"({"prompt": "hi"})", "X-Vllm-Priority: high\r\n").status, 400);
   const net::TestResponse odd = post(kPath, R"({"prompt": "hi"})", "X-Request-Id: \xff\xfe\r\n");
   EXPECT_TRUE(json::parse(odd.body).at("id").as_string().starts_with("cmpl-"));
+}
+
+TEST_F(Completions, APriorityIsRefusedWhereNobodyGoesByIt) {
+  start();
+  for (const char* body :
+       {R"({"prompt": "hi", "priority": -1})", R"({"prompt": "a", "priority": 7})"}) {
+    const json::value error = refusal(400, kPath, body);
+    EXPECT_EQ(error.at("param"), "priority");
+    EXPECT_THAT(std::string(error.at("message").as_string()),
+                HasSubstr("--scheduling-policy priority"));
+  }
+  EXPECT_EQ(post(kPath, R"({"prompt": "hi"})", "X-Vllm-Priority: -5\r\n").status, 400);
+  EXPECT_EQ(post(kPath, R"({"prompt": "hi", "priority": 0})").status, 200);
+  EXPECT_EQ(post(kPath, R"({"prompt": "hi", "priority": 3})", "X-Vllm-Priority: 0\r\n").status, 200)
+      << "the header wins";
+  EXPECT_EQ(generator_.requests().size(), 2u);
 }
 
 TEST_F(Completions, CarryClassDeadlineAndClientToTheGenerator) {

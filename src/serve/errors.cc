@@ -111,11 +111,19 @@ void send_error(net::Responder& responder, const Error& error) {
   send_error(responder, http_status_of(error.fault), error);
 }
 
-void send_error(net::Responder& responder, int status, const Error& error) {
+net::HttpAnswer error_answer(int status, const Error& error) {
   net::HttpHeaders headers = {{"Content-Type", kJsonType}};
   if (status == 429 || status == 503)
     headers.push_back({"Retry-After", fmt::format("{}", retry_after_seconds(error))});
-  responder.send(status, std::move(headers), json::serialize(error_object(status, error)));
+  return {status, std::move(headers), json::serialize(error_object(status, error))};
+}
+
+void send_error(net::Responder& responder, int status, const Error& error) {
+  send_answer(responder, error_answer(status, error));
+}
+
+void send_answer(net::Responder& responder, net::HttpAnswer answer) {
+  responder.send(answer.status, std::move(answer.headers), std::move(answer.body));
 }
 
 void send_json(net::Responder& responder, const json::object& object) {

@@ -31,9 +31,13 @@ boost::json::object error_object(int status, const Error& error);
 // up, from 1 to 3600; 1 when it says nothing.
 int retry_after_seconds(const Error& error);
 
-// Answers with the error's status and body; 429 and 503 tell when to come back.
+// The error's status and body as an answer; 429 and 503 tell when to come back.
+net::HttpAnswer error_answer(int status, const Error& error);
+
+// Answers so.
 void send_error(net::Responder& responder, const Error& error);
 void send_error(net::Responder& responder, int status, const Error& error);
+void send_answer(net::Responder& responder, net::HttpAnswer answer);
 
 // Appends the event that tells of an error inside a stream whose status is already sent.
 void append_error_event(std::string& out, const Error& error);

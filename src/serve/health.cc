@@ -67,16 +67,15 @@ void ServerHealth::answer(std::string_view path, net::Responder& responder) cons
   responder.send(is_well ? 200 : 503, std::move(headers), json::serialize(out));
 }
 
-bool ServerHealth::refuse_request(net::Responder& responder) const {
+std::optional<net::HttpAnswer> ServerHealth::refusal() const {
   // A broken engine refuses for itself; other models may still work.
   const ServingState phase = phase_.load();
-  if (phase == ServingState::kReady) return false;
+  if (phase == ServingState::kReady) return std::nullopt;
   Error error{Fault::kOverloaded,
               fmt::format("The server is {}, it takes no requests.", name_of(phase)), "",
               kRetryAfter_s};
   if (phase == ServingState::kLoading) error.message += " Try again when it is ready.";
-  send_error(responder, 503, error);
-  return true;
+  return error_answer(503, error);
 }
 
 void ServerHealth::publish() const {

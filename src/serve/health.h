@@ -12,6 +12,7 @@
 #pragma once
 
 #include <atomic>
+#include <optional>
 #include <string_view>
 
 #include "base/metrics.h"
@@ -38,9 +39,9 @@ class ServerHealth {
   // Answers a GET of a health path. Retry-After goes with 503.
   void answer(std::string_view path, net::Responder& responder) const;
 
-  // Refuses a request that needs a model: 503 with the state and Retry-After, while the server is
-  // loading, draining or stopped. Returns whether it was refused.
-  bool refuse_request(net::Responder& responder) const;
+  // The answer to a request that needs a model while the server is loading, draining or stopped:
+  // 503 with the state and Retry-After. None when it may pass.
+  std::optional<net::HttpAnswer> refusal() const;
 
   // Sets inferno:server_state and inferno:model_state. Call before metrics are printed.
   void publish() const;

@@ -10,7 +10,8 @@ ModelEntry::ModelEntry(ServedModel served, MetricRegistry& registry)
     : model(std::move(served)),
       limits{.vocab_size = model.tokenizer->vocab_size(),
              .max_model_len = model.generator->max_model_len(),
-             .default_sampling = model.default_sampling},
+             .default_sampling = model.default_sampling,
+             .takes_priority = model.takes_priority},
       metrics(std::make_shared<const ServeMetrics>(make_serve_metrics(
           registry, model.names.front(), limits.max_model_len, model.targets))) {}
 

@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <exception>
+#include <new>
 #include <utility>
 
 #include "serve/errors.h"
@@ -20,6 +21,9 @@ void run_off_strand(WorkQueue& queue, size_t body_bytes, std::shared_ptr<net::Re
     if (*is_gone) return;
     try {
       responder->post(work());
+    } catch (const std::bad_alloc&) {
+      send_error(*responder, 503,
+                 Error{Fault::kOverloaded, "The server has no memory for this request now.", {}});
     } catch (const std::exception&) {
       send_error(*responder, Error{Fault::kInternal, "The server failed on this request.", {}});
     }

@@ -27,7 +27,8 @@ inline constexpr size_t kInlineBodyBytes = 64 << 10;
 inline constexpr size_t kInlineParseBytes = 1 << 20;
 
 // Does `work` for a body of `body_bytes` bytes, then what it returns on the responder's strand.
-// Answers 429 when too much waits in `queue`, 500 when `work` throws there. Nothing runs any more
+// Answers 429 when too much waits in `queue`, 503 when `work` finds no
+// memory there, 500 when it throws something else. Nothing runs any more
 // once the client has gone. Replaces the responder's disconnect callback until the strand is back.
 void run_off_strand(WorkQueue& queue, size_t body_bytes, std::shared_ptr<net::Responder> responder,
                     std::function<std::function<void()>()> work);

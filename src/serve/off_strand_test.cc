@@ -83,14 +83,18 @@ TEST_F(OffStrand, WorkForAClientThatWentIsNotDone) {
   EXPECT_FALSE(done);
 }
 
-TEST_F(OffStrand, WorkThatThrowsIs500) {
-  run_off_strand(queue_, kLong, responder_,
-                 []() -> std::function<void()> { throw std::bad_alloc(); });
-  std::promise<void> after;
-  while (!queue_.try_post([&] { after.set_value(); }))
-    std::this_thread::yield();
-  after.get_future().wait();
-  EXPECT_EQ(responder_->status, 500);
+TEST_F(OffStrand, WorkThatThrowsIsAnsweredByItsTrouble) {
+  const auto status_after = [this](auto trouble) {
+    const auto responder = std::make_shared<net::RecordingResponder>();
+    run_off_strand(queue_, kLong, responder, [=]() -> std::function<void()> { throw trouble; });
+    std::promise<void> after;
+    while (!queue_.try_post([&] { after.set_value(); }))
+      std::this_thread::yield();
+    after.get_future().wait();
+    return responder->status;
+  };
+  EXPECT_EQ(status_after(std::bad_alloc()), 503);
+  EXPECT_EQ(status_after(std::runtime_error("a test's exception")), 500);
 }
 
 }  // namespace

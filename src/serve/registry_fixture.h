@@ -40,15 +40,11 @@ class RegistryServerTest : public ::testing::Test {
   }
 
   net::TestResponse get(std::string_view path, std::string_view headers = "") {
-    net::TestClient client(server_->port());
-    client.request("GET", path, "", headers);
-    return client.read();
+    return net::get(server_->port(), path, headers);
   }
   net::TestResponse post(std::string_view path, std::string_view body,
                          std::string_view headers = "") {
-    net::TestClient client(server_->port());
-    client.request("POST", path, body, headers);
-    return client.read();
+    return net::post(server_->port(), path, body, headers);
   }
   net::TestResponse admin(std::string_view path, std::string_view body) {
     return post(path, body, "Authorization: Bearer " + admin_key_ + "\r\n");

@@ -33,6 +33,9 @@ struct ServedModel {
   // max_tokens of the model's generation configuration; none: OpenAI's defaults (16, or what is
   // left for chat).
   std::optional<int> default_max_tokens;
+  // Whether the generator goes by priorities. Where it does not, a request that asks for one is
+  // refused, as vLLM has it: it would not get what it asks for.
+  bool takes_priority = false;
   SloTargets targets{};  // of each service class, for the metrics of what was met
   std::chrono::system_clock::time_point created{};
   size_t memory_bytes = 0;      // what the parts take, for --model-memory

@@ -70,6 +70,12 @@ Result<AnswerContext> make_context(EntryPtr entry, const net::HttpRequest& reque
   if (auto taken = read_call_headers(request, call); !taken) {
     return std::unexpected(taken.error());
   }
+  if (call.priority != 0 && !entry->limits.takes_priority) {
+    return fail_field("priority",
+                      "priority is {}, must be 0: the server does not schedule by priority "
+                      "(--scheduling-policy priority)",
+                      call.priority);
+  }
   const auto header_id = request.header("X-Request-Id");
   std::string suffix = call.request_id;
   if (header_id && is_usable_id(*header_id)) suffix = *header_id;

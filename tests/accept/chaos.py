@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # 100,000 requests with hang-ups, deadlines and preemption under a tiny pool on the real server.
-"""Usage: chaos.py [--requests N] [--clients N] [--seed N] [--pages N] [--model PATH].
+"""Usage: chaos.py [--requests N] [--clients N] [--seed N] [--pages N] [--model PATH]
+                [--policy slo|priority|fcfs].
 
 Holds when no request hangs, every completed answer is the one its request has alone, and no KV
 page is in use afterwards. Needs the conformance models.
@@ -26,6 +27,7 @@ def main():
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--pages", type=int, default=40)
     parser.add_argument("--model", type=pathlib.Path)
+    parser.add_argument("--policy", default="slo")
     options = parser.parse_args()
     model = options.model or served.shared_model("llama/model-f32.gguf")
     if model is None:
@@ -33,9 +35,10 @@ def main():
         return 1
     info = json.loads(served.run_command("info", model, "--json").stdout)
     with tempfile.TemporaryDirectory() as folder:
-        server = served.Served(folder, model, *tiny_pool_flags(info, options.pages))
+        flags = tiny_pool_flags(info, options.pages, options.policy)
+        server = served.Served(folder, model, *flags)
         try:
-            chaos = Chaos(server.port, options.seed)
+            chaos = Chaos(server.port, options.seed, options.policy == "priority")
             asyncio.run(chaos.answer_alone())
             start = time.monotonic()
             asyncio.run(chaos.run(options.requests, options.clients, patience_s=300))

@@ -123,18 +123,20 @@ def answers_of(lines, is_stream):
     return answers, error
 
 
-def tiny_pool_flags(info, pages):
+def tiny_pool_flags(info, pages, policy):
     """Flags of a server whose KV cache has `pages` pages; `info` is what `inferno info` says."""
     return [
+        "--scheduling-policy", policy,
         "--max-model-len", "256", "--max-num-seqs", "12", "--max-num-batched-tokens", "96",
         "--kv-cache-memory", str(info["memory"]["kv_bytes_per_token"] * 16 * pages),
     ]  # fmt: skip
 
 
 class Chaos:
-    def __init__(self, port, seed):
+    def __init__(self, port, seed, has_priorities=False):
         self.port = port
         self.seed = seed
+        self.has_priorities = has_priorities
         self.catalogue = make_catalogue(seed)
         self.alone = []
         self.counts = collections.Counter()
@@ -164,7 +166,8 @@ class Chaos:
         fate = dice.choice(FATES)
         body = dict(self.catalogue[which], stream=dice.random() < 0.6)
         body["user"] = f"client {dice.randrange(5)}"
-        body["priority"] = dice.choice([0, 0, 0, -1, 2])
+        if self.has_priorities:
+            body["priority"] = dice.choice([0, 0, 0, -1, 2])
         if dice.random() < 0.7:
             body["service_class"] = dice.choice(["interactive", "standard", "batch"])
         hang_up_after = None

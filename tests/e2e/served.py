@@ -83,14 +83,19 @@ def total_of(metrics, name, **labels):
 
 
 class Served:
-    """One server process on 127.0.0.1 with a port of the system's choice, ready when made."""
+    """One server process on 127.0.0.1 with a port of the system's choice, ready when made.
 
-    def __init__(self, folder, model, *flags, name="test-model"):
+    `under` is a command that runs it: ["nice", "-n", "19"]. Without `name` models have their own
+    names; then flags may hold further models.
+    """
+
+    def __init__(self, folder, model, *flags, name="test-model", under=()):
         self.name = name
         self.log_path = pathlib.Path(folder, "server.log")
         self.port_file = pathlib.Path(folder, "port")
         self._log = open(self.log_path, "wb")
         command = [
+            *under,
             str(binary()),
             "serve",
             str(model),
@@ -98,8 +103,7 @@ class Served:
             "0",
             "--port-file",
             str(self.port_file),
-            "--served-model-name",
-            name,
+            *(["--served-model-name", name] if name else []),
             *map(str, flags),
         ]
         environment = {
@@ -163,6 +167,11 @@ class Served:
         answer = requests.get(f"{self.url}/metrics", timeout=10)
         answer.raise_for_status()
         return metrics_of(answer.text)
+
+    def memory_bytes(self, field):
+        """A size of the process: VmSize, VmRSS, VmHWM."""
+        status = pathlib.Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(re.search(rf"^{field}:\s+(\d+) kB$", status, re.M)[1]) * 1024
 
     def wait_until_idle(self, timeout_s=10):
         """Waits until nothing runs or waits and no KV page is in use; AssertionError otherwise."""

@@ -3,18 +3,20 @@
 import asyncio
 import json
 
+import pytest
 from chaos import Chaos, tiny_pool_flags
 from served import total_of
 
-REQUESTS = 1500
+REQUESTS = 1000
 
 
+@pytest.mark.parametrize("policy", ["slo", "priority"])
 def test_every_answer_is_the_one_given_alone_and_no_page_is_lost(
-    inferno, start_server, tiny_model
+    inferno, start_server, tiny_model, policy
 ):
     info = json.loads(inferno("info", tiny_model, "--json").stdout)
-    server = start_server(tiny_model, *tiny_pool_flags(info, pages=40))
-    chaos = Chaos(server.port, seed=20)
+    server = start_server(tiny_model, *tiny_pool_flags(info, 40, policy))
+    chaos = Chaos(server.port, seed=20, has_priorities=policy == "priority")
     asyncio.run(chaos.answer_alone())
     asyncio.run(chaos.run(REQUESTS, clients=40, patience_s=120))
     assert not chaos.wrong, chaos.wrong[:10]

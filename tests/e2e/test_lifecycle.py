@@ -164,40 +164,23 @@ def test_memory_is_told_by_owner(serve, tiny_model):
     assert {page["state"] for page in report["kv_pages"]} >= {"free", "idle", "in_use"}
 
 
-def test_several_models_answer_by_their_names(tmp_path, model_dir):
-    folder = tmp_path / "server"
-    folder.mkdir()
-    # --served-model-name goes with one model, so Served's own naming does not do here.
-    command = [binary(), "serve", f"one={model_dir / 'first.gguf'}", model_dir / "second.gguf"]
-    port_file = folder / "port"
-    with open(folder / "log", "wb") as log:
-        process = subprocess.Popen(
-            [*command, "--port", "0", "--port-file", port_file, *SMALL],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-        )
-    try:
-        wait_until(lambda: port_file.exists() or process.poll() is not None)
-        url = f"http://127.0.0.1:{port_file.read_text().strip()}"
+def test_several_models_answer_by_their_names(serve, model_dir):
+    server = serve(f"one={model_dir / 'first.gguf'}", model_dir / "second.gguf", name=None)
 
-        def answer(**extra):
-            response = requests.post(f"{url}/v1/completions", json={**GREEDY, **extra}, timeout=60)
-            return response.status_code, response.json()
+    def answer(**extra):
+        response = server.post("/v1/completions", {**GREEDY, **extra})
+        return response.status_code, response.json()
 
-        _, first = answer(model="one")
-        _, second = answer(model="second")
-        assert first["model"] == "one" and second["model"] == "second"
-        assert first["choices"][0]["text"] != second["choices"][0]["text"]
-        assert answer()[1]["model"] == "one"
-        assert answer(model="third")[0] == 404
-        listed = requests.get(f"{url}/v1/models", timeout=10).json()["data"]
-        assert [card["id"] for card in listed] == ["one", "second"]
-        metrics = requests.get(f"{url}/metrics", timeout=10).text
-        assert 'vllm:num_requests_running{model_name="second"' in metrics
-    finally:
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(60) == 0
+    _, first = answer(model="one")
+    _, second = answer(model="second")
+    assert first["model"] == "one" and second["model"] == "second"
+    assert first["choices"][0]["text"] != second["choices"][0]["text"]
+    assert answer()[1]["model"] == "one"
+    assert answer(model="third")[0] == 404
+    listed = requests.get(f"{server.url}/v1/models", timeout=10).json()["data"]
+    assert [card["id"] for card in listed] == ["one", "second"]
+    assert total_of(server.metrics(), "vllm:num_requests_running", model_name="second") == 0
+    assert server.stop() == 0
 
 
 def test_models_come_and_go_while_it_serves(serve, tiny_model, model_dir):
@@ -358,32 +341,18 @@ def test_hang_up_reads_keys_and_drain_timeout_anew(serve, tmp_path, tiny_model):
     assert "up to 7" in server.log()
 
 
-def test_models_beyond_the_budget_take_turns(tmp_path, model_dir):
-    port_file = tmp_path / "turns"
-    # Each takes 13 to 21 MiB with its cache: there is room for one.
-    with open(tmp_path / "log", "wb") as log:
-        process = subprocess.Popen(
-            [binary(), "serve", model_dir / "first.gguf", model_dir / "second.gguf", "--port", "0",
-             "--port-file", port_file, "--model-memory", "24MiB", *SMALL],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-        )
-    try:
-        wait_until(lambda: port_file.exists() or process.poll() is not None)
-        url = f"http://127.0.0.1:{port_file.read_text().strip()}"
+def test_models_beyond_the_budget_take_turns(serve, model_dir):
+    # Each takes 18 to 26 MiB with its cache: there is room for one.
+    server = serve(
+        model_dir / "first.gguf", model_dir / "second.gguf", "--model-memory", "32MiB", name=None
+    )
 
-        def loaded():
-            models = requests.get(f"{url}/health", timeout=10).json()["models"]
-            return [model["name"] for model in models if model["state"] == "ready"]
+    def loaded():
+        models = requests.get(f"{server.url}/health", timeout=10).json()["models"]
+        return [model["name"] for model in models if model["state"] == "ready"]
 
-        assert loaded() == ["first"]
-        for name in ("second", "first", "second"):
-            answer = requests.post(
-                f"{url}/v1/completions", json={**GREEDY, "model": name}, timeout=60
-            )
-            assert answer.status_code == 200 and answer.json()["model"] == name
-            assert loaded() == [name]
-    finally:
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(60) == 0
+    assert loaded() == ["first"]
+    for name in ("second", "first", "second"):
+        assert text_of(server, name)
+        assert loaded() == [name]
+    assert server.stop() == 0

@@ -82,6 +82,8 @@ def test_a_malformed_key_is_400(server, key):
         ({"timeout_s": 0}, {}, "timeout_s"),
         ({}, {"X-Request-Timeout-S": "86401"}, "timeout_s"),
         ({}, {"X-Vllm-Priority": "high"}, "priority"),
+        ({"priority": -1}, {}, "priority"),
+        ({}, {"X-Vllm-Priority": "1"}, "priority"),
     ],
 )
 def test_wrong_terms_are_refused_by_name(server, body, headers, param):
@@ -103,3 +105,17 @@ def test_a_deadline_that_has_passed_is_504(server):
     response = server.post("/v1/completions", {**PROMPT, "timeout_s": 1e-7})
     assert response.status_code == 504
     assert response.json()["error"]["type"] == "GatewayTimeoutError"
+
+
+def test_priorities_are_taken_where_the_policy_goes_by_them(start_server):
+    server = start_server(
+        need_shared("llama/model-f32.gguf"), "--scheduling-policy", "priority", "--threads", "1"
+    )
+    try:
+        plain = server.post("/v1/completions", PROMPT).json()["choices"]
+        urgent = server.post("/v1/completions", {**PROMPT, "priority": -7})
+        assert urgent.status_code == 200 and urgent.json()["choices"] == plain
+        late = server.post("/v1/completions", PROMPT, headers={"X-Vllm-Priority": "9"})
+        assert late.status_code == 200 and late.json()["choices"] == plain
+    finally:
+        server.stop()

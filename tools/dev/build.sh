@@ -101,23 +101,50 @@ command_model() {
 help_bench() {
   cat <<'TEXT'
 usage: ./dev bench [--list] [NAME]... [-- ARGUMENTS]
+       ./dev bench --compare REV [NAME]... [--pairs N] [--json] [-- ARGUMENTS]
+       ./dev bench peers [ARGUMENTS]
 
-Builds the bench preset and runs the benchmark programs beside the code (FOLDER_bench) and the
-scripts bench/*.py and bench/*.sh. Without NAME: every benchmark program and no script, because
-scripts may install and build other engines to compare with. ARGUMENTS go to what runs
-(--benchmark_filter=matmul, ...). Figures are this machine's at this minute: compare only what ran
-together.
+Builds the bench preset and runs the benchmark programs beside the code (FOLDER_bench). Without
+NAME: every one of them. ARGUMENTS go to what runs (--benchmark_filter=matmul, ...). Figures are
+this machine's at this minute: compare only what ran together.
+
+--compare builds another revision too and runs both in pairs: how many times faster this tree is,
+with an interval. NAME may also be inferno (ARGUMENTS: a model, --pp, --tg, --batch, --depth).
+
+peers installs llama.cpp, OpenVINO GenAI and vLLM for CPU, runs them and this tree in rounds, and
+writes a table and a plot (./dev bench peers --help).
 TEXT
 }
 
 bench_programs() { find build/bench -maxdepth 1 -name '*_bench' -type f -printf '%f\n' | sort; }
-bench_scripts() {
-  [ ! -d bench ] || find bench -maxdepth 1 -name '*.[ps][yh]' -printf '%f\n' | sort
+
+# bench_module NAME ARGUMENTS: runs a module of bench/ with what setup installs.
+bench_module() {
+  local name="$1"
+  shift
+  "$(system_python)" -m "bench.$name" "$@"
 }
 
 command_bench() {
   local -a names=()
   local list=no name
+  case "${1:-}" in
+    peers)
+      shift
+      if ! wants_help "$@" && [[ " $* " != *" --list "* ]]; then
+        bench_module peers --list "$@" >/dev/null || exit 2 # wrong arguments: before any building
+        [ -n "${INFERNO_BINARY:-}" ] || build_preset release inferno
+      fi
+      bench_module peers "$@"
+      return
+      ;;
+    --compare)
+      shift
+      if ! wants_help "$@"; then need bench; fi
+      bench_module compare "$@"
+      return
+      ;;
+  esac
   if wants_help "$@"; then help_bench && return; fi
   while [ $# -gt 0 ]; do
     case "$1" in
@@ -133,7 +160,6 @@ command_bench() {
   done
   if [ "$list" = yes ]; then
     find src -name '*_bench.cc' -printf '%P\n' | sed 's#/.*#_bench#' | sort -u
-    bench_scripts
     return
   fi
   build_preset bench
@@ -141,16 +167,8 @@ command_bench() {
   [ ${#names[@]} -gt 0 ] || die "bench: no benchmark program (x_bench.cc) exists"
   for name in "${names[@]}"; do
     say "bench: $name"
-    if [ -x "build/bench/$name" ]; then
-      "build/bench/$name" "$@"
-    elif [ -f "bench/$name" ]; then
-      case "$name" in
-        *.py) ensure_venv && "$VENV/bin/python" "bench/$name" "$@" ;;
-        *) bash "bench/$name" "$@" ;;
-      esac
-    else
-      die "bench: no '$name' (./dev bench --list)"
-    fi
+    [ -x "build/bench/$name" ] || die "bench: no '$name' (./dev bench --list)"
+    "build/bench/$name" "$@"
   done
 }
 

@@ -1,312 +1,224 @@
 // Attention of query rows over paged keys and values, for one key/value head.
 //
-//   for chunks of up to 64 (row, head) pairs            their accumulators stay in the L2 cache
-//     for blocks of 64 absolute positions, ascending    4 pages
-//       for tiles of up to kTilePairs pairs
-//         scores   tile x 64, a chain over e of fma(broadcast q[e], 16 keys)
-//         weights  block maximum, weight_of(), sum      one pair at a time
-//         values   tile x E, a chain over j of fma(broadcast p[j], 16 values)
+//   for chunks of up to 128 (row, head) pairs           their sums stay in the L2 cache
+//     for spans, ascending                              each into a state of its own
+//       for blocks of 64 absolute positions, ascending  4 pages, converted once for many tiles
+//         for tiles of up to kTilePairs pairs
+//           scores   tile x 64     attend_floats.h, attend_int8.h
+//           weights  maximum of the block, power_weight_of(), sums
+//           values   tile x E      attend_floats.h, attend_int8.h
+//       the state joins those of the spans before it
 //
-// A key or value is loaded once per tile; the first tile of a block prefetches the next block.
+// A key or value is loaded once per tile, and the next block is asked into the cache meanwhile.
 //
-// Invariant: what a pair computes depends on its own position only. Blocks lie at absolute
-// positions; a pair skips blocks it sees nothing of; in a block it sees in part, hidden scores
-// count as -infinity and hidden values are not multiplied at all (they may be NaN, or belong to
-// nobody yet). The values of a tile are accumulated together only over the positions that all its
-// pairs see.
+// Invariant: what a pair computes depends on its own position only. Blocks and spans lie at
+// absolute positions; a pair skips those it sees nothing of; in a block it sees in part, hidden
+// scores count as -infinity and hidden values do not enter at all (they may be NaN, or belong to
+// nobody yet).
 //
-// A sink is where the running maximum starts, with weight 1 and no value.
+// A sink is where the final state starts: as the maximum, with weight 1 and no value.
 #include "kernel/isa/attend.h"
 
+#include "kernel/isa/attend_block.h"
+#include "kernel/isa/attend_floats.h"
+#include "kernel/isa/attend_int8.h"
 #include "kernel/isa/softmax.h"
-#include "kernel/isa/unroll.h"
-#include "kernel/isa/vec.h"
 
 namespace inferno::kernel::INFERNO_ISA {
 namespace {
 
-constexpr int kBlockPositions = 64;
-constexpr int kBlockPages = kBlockPositions / kPagePositions;
-constexpr int kChunkPairs = 64;
-
-// Tile shapes that fill the registers: scores take kTilePairs * kScorePages accumulators, values
-// kTilePairs * kValueVectors. AVX-512 has 32 registers; AVX2 has 16 of half the width.
-#if defined(INFERNO_ISA_AVX512)
-constexpr int kTilePairs = 6;
-constexpr int kScorePages = 4;
-constexpr int kValueVectors = 4;
-#else
-constexpr int kTilePairs = 4;
-constexpr int kScorePages = 1;
-constexpr int kValueVectors = 1;
-#endif
-
+// Pairs of a chunk, and floats of their queries: with their states they fit in the L2 cache
+// beside a block, and converting the block costs little beside what so many pairs do with it.
+constexpr int kChunkPairs = 128;
+constexpr int kChunkFloats = 16384;
+constexpr int kLanePadding = 16;  // a tile's pairs are read as one vector, whatever their number
 constexpr float kInfinity = __builtin_inff();
+constexpr float kLog2E = 1.44269504f;
 
-// How the elements of the cache are read.
-struct F32 {
-  using Element = float;
-  static Floats load(const float* p) { return INFERNO_ISA::load(p); }
-};
-struct F16 {
-  using Element = uint16_t;
-  static Floats load(const uint16_t* p) { return load_f16(p); }
-};
-
-// One query head of one row, and what it has seen so far.
-struct Pair {
-  const float* q;
-  float* out;
-  float* sum;     // [E] weighted sum of values
-  float* weight;  // [64] weights of the block at hand
-  int begin;      // sees the absolute positions [begin, end)
-  int end;
-  float maximum;
-  float total;  // sum of weights
+// What one pair has seen of a span, or of all spans so far: kStateHeaderFloats + E floats.
+//   [0] maximum   [16, 32) sums of weights, by lane   [32, 32 + E) weighted sum of values
+struct State {
+  float* at;
+  float& maximum() const { return at[0]; }
+  float* total() const { return at + 16; }
+  float* sum() const { return at + kStateHeaderFloats; }
 };
 
-// Positions of a block that a pair sees, relative to the block; empty: begin == end.
-struct Range {
-  int begin;
-  int end;
-};
-
-struct Block {
-  int first_position;
-  int pages;  // 1 to 4: pages that hold a position somebody sees
-  const uint8_t* page[kBlockPages];
-  const uint8_t* next[kBlockPages];  // pages to ask into the cache meanwhile
-};
-
-struct Tile {
-  Pair* pairs;
-  int count;
-};
-
-// Whether loops ask the next block into the cache as they go; a template argument, so that the
-// others pay nothing for it.
-enum class Prefetch : uint8_t { kNo, kNext };
-
-// What of the scratch belongs to whom; 64 x (512 + 64) floats and the pairs fit in
-// kAttentionScratchBytes.
+// What of the scratch belongs to whom. Wider heads come in smaller chunks.
 struct Workspace {
-  Pair* pairs;     // [64]
-  float* weights;  // [64, 64]
-  float* sums;     // [64, E]
+  float* floats;     // [4 pages] of converted keys and values
+  uint8_t* queries;  // tile after tile, each as in Tile
+  float* scales;     // [pairs + 16] of the queries
+  float* weights;    // [kMostPairs, 64]
+  int16_t* integers;
+  float* integer_scale;
+  float* maxima;      // [pairs + 16] of the span at hand
+  float* span;        // [pairs] states
+  float* everything;  // [pairs] states
+  int* begin;         // [pairs] sees the absolute positions [begin, end)
+  int* end;
 };
 
-Workspace lay_out(uint8_t* scratch) {
+// The pairs worked on at once: rows x heads of the call, as if they were a call of their own.
+struct Chunk {
+  AttentionInput in;  // rows and heads of the chunk only
+  int first_head;     // of the group, for the sinks
+  int count;          // in.rows * in.group pairs
+  int span;           // span_positions() of all rows
+  int tiles;
+  Workspace work;
+
+  size_t state_stride() const { return static_cast<size_t>(in.head_width) + kStateHeaderFloats; }
+};
+
+int chunk_pairs(int width) {
+  return smaller(kChunkPairs, kChunkFloats / width);
+}
+
+template <typename T>
+T* take(uint8_t*& scratch, int count) {
+  T* taken = reinterpret_cast<T*>(scratch);
+  const size_t bytes = static_cast<size_t>(count) * sizeof(T);
+  scratch += (bytes + 63) / 64 * 64;
+  return taken;
+}
+
+Workspace lay_out(uint8_t* scratch, int width) {
+  const int pairs = chunk_pairs(width);
+  const int padded = pairs + kLanePadding;
   Workspace w;
-  w.weights = reinterpret_cast<float*>(scratch);
-  w.sums = w.weights + kChunkPairs * kBlockPositions;
-  w.pairs = reinterpret_cast<Pair*>(w.sums + kChunkPairs * kMaxHeadWidth);
+  w.floats = take<float>(scratch, kBlockPages * 2 * kPagePositions * width);
+  w.queries = take<uint8_t>(scratch, pairs * width * static_cast<int>(sizeof(float)));
+  w.scales = take<float>(scratch, padded);
+  w.weights = take<float>(scratch, kMostPairs * kBlockPositions);
+  w.integers = take<int16_t>(scratch, kMostPairs * kBlockPositions);
+  w.integer_scale = take<float>(scratch, kLanePadding);
+  w.maxima = take<float>(scratch, padded);
+  w.span = take<float>(scratch, pairs * (width + kStateHeaderFloats));
+  w.everything = take<float>(scratch, pairs * (width + kStateHeaderFloats));
+  w.begin = take<int>(scratch, pairs);
+  w.end = take<int>(scratch, pairs);
   return w;
 }
 
-inline int smaller(int a, int b) {
-  return a < b ? a : b;
-}
-inline int larger(int a, int b) {
-  return a > b ? a : b;
+inline int tile_begin(const Chunk& chunk, int tile) {
+  return chunk.count * tile / chunk.tiles;
 }
 
-inline Range seen(const Pair& pair, const Block& block) {
-  const int begin = larger(0, pair.begin - block.first_position);
-  const int end = smaller(kBlockPositions, pair.end - block.first_position);
+inline Range seen(const Chunk& chunk, int pair, const Block& block) {
+  const int begin = larger(0, chunk.work.begin[pair] - block.first_position);
+  const int end = smaller(kBlockPositions, chunk.work.end[pair] - block.first_position);
   return begin < end ? Range{begin, end} : Range{0, 0};
 }
 
-inline void prefetch(const void* p) {
-  __builtin_prefetch(p, 0, 2);
+inline void multiply_by(float* x, int count, float factor) {
+  for (int i = 0; i < count; i += 16)
+    store(x + i, mul(load(x + i), set1(factor)));
 }
 
-// weight[m][0..63] of the tile = q[m] . k for the positions of `kPages` pages from `first_page` on.
-template <typename Kv, Prefetch kPrefetch, int kPairs, int kPages>
-inline void score_pages(const Tile& tile, const Block& block, int first_page, int width) {
-  using Element = typename Kv::Element;
-  constexpr int kPerLine = static_cast<int>(64 / (kPagePositions * sizeof(Element)));
-  const Element* keys[kPages];
-  const Element* next[kPages];
-  const float* q[kPairs];
-  Floats sum[kPairs][kPages];
-  unroll<0, kPages>([&](auto p) INFERNO_INLINE {
-    keys[p] = reinterpret_cast<const Element*>(block.page[first_page + p]);
-    next[p] = reinterpret_cast<const Element*>(block.next[first_page + p]);
-  });
-  unroll<0, kPairs>([&](auto m) INFERNO_INLINE {
-    q[m] = tile.pairs[m].q;
-    unroll<0, kPages>([&](auto p) INFERNO_INLINE { sum[m][p] = zero(); });
-  });
-  for (int e = 0; e < width; ++e) {
-    Floats k[kPages];
-    unroll<0, kPages>([&](auto p)
-                          INFERNO_INLINE { k[p] = Kv::load(keys[p] + e * kPagePositions); });
-    if (kPrefetch == Prefetch::kNext && e % kPerLine == 0) {
-      unroll<0, kPages>([&](auto p) INFERNO_INLINE { prefetch(next[p] + e * kPagePositions); });
-    }
-    unroll<0, kPairs>([&](auto m) INFERNO_INLINE {
-      const Floats qe = set1(q[m][e]);
-      unroll<0, kPages>([&](auto p) INFERNO_INLINE { sum[m][p] = fma(qe, k[p], sum[m][p]); });
-    });
+// Raw scores to scores, and the maximum of those in `range`.
+inline float finish_scores(const AttentionInput& in, const Block& block, Range range, float* s) {
+  Floats top = set1(-kInfinity);
+  const bool whole = range.begin == 0 && range.end == kBlockPositions;
+  if (whole && in.softcap == 0.0f) {
+    for (int p = 0; p < kBlockPages; ++p)
+      top = max(load(s + p * kPagePositions), top);
+    return reduce_max(top);
   }
-  unroll<0, kPairs>([&](auto m) INFERNO_INLINE {
-    float* weight = tile.pairs[m].weight + first_page * kPagePositions;
-    unroll<0, kPages>([&](auto p)
-                          INFERNO_INLINE { store(weight + p * kPagePositions, sum[m][p]); });
-  });
-}
-
-template <typename Kv, Prefetch kPrefetch, int kPairs>
-void score(const Tile& tile, const Block& block, int width) {
-  int page = 0;
-  for (; page + kScorePages <= block.pages; page += kScorePages) {
-    score_pages<Kv, kPrefetch, kPairs, kScorePages>(tile, block, page, width);
-  }
-  for (; page < block.pages; ++page) {
-    score_pages<Kv, kPrefetch, kPairs, 1>(tile, block, page, width);
-  };
-}
-
-// Turns a pair's raw scores into weights, and brings its maximum, total and sum of values up to
-// date.
-void weigh(const AttentionInput& in, Pair& pair, Range range) {
-  const Floats factor = set1(in.scale);
-  const Floats cap = set1(in.softcap);
-  const Floats hidden = set1(-kInfinity);
-  Floats s[kBlockPages];
-  Lanes visible[kBlockPages];
-  Floats top = hidden;
-  for (int p = 0; p < kBlockPages; ++p) {
+  for (int p = 0; p < block.pages; ++p) {
     const Ints position = add_int(lane_numbers(), set1_int(p * kPagePositions));
-    visible[p] = both(less_int(set1_int(range.begin - 1), position),
-                      less_int(position, set1_int(range.end)));
-    s[p] = mul(load(pair.weight + p * kPagePositions), factor);
-    if (in.softcap != 0.0f) s[p] = mul(cap, tanh(div(s[p], cap)));
-    s[p] = select(visible[p], s[p], hidden);
-    top = max(top, s[p]);
+    const Lanes visible = both(less_int(set1_int(range.begin - 1), position),
+                               less_int(position, set1_int(range.end)));
+    Floats score = load(s + p * kPagePositions);
+    if (in.softcap != 0.0f) {
+      score = mul(set1(in.softcap * kLog2E), tanh(div(score, set1(in.softcap))));
+    }
+    score = select(visible, score, set1(-kInfinity));
+    store(s + p * kPagePositions, score);
+    top = max(score, top);
   }
-  const float block_maximum = reduce_max(top);
-  const float maximum = block_maximum > pair.maximum ? block_maximum : pair.maximum;
-  const float base =
-      maximum == -kInfinity ? 0.0f : maximum;  // every score -infinity: no NaN from it
+  return reduce_max(top);
+}
+
+// Scores to weights; returns their sums by lane.
+template <int kPages>
+inline Floats weights_of_scores(float* s, float base) {
   Floats total = zero();
-  for (int p = 0; p < kBlockPages; ++p) {
-    s[p] = select(visible[p], weight_of(sub(s[p], set1(base))), zero());
-    store(pair.weight + p * kPagePositions, s[p]);
-    total = add(total, s[p]);
+  for (int p = 0; p < kPages; ++p) {
+    const Floats weight = power_weight_of(sub(load(s + p * kPagePositions), set1(base)));
+    store(s + p * kPagePositions, weight);
+    total = add(total, weight);
   }
-  const Floats shrink = weight_of(set1(pair.maximum - base));
-  float shrink_lanes[16];
-  store(shrink_lanes, shrink);
-  pair.maximum = maximum;
-  pair.total = pair.total * shrink_lanes[0] + reduce_add(total);
-  if (shrink_lanes[0] != 1.0f) {
-    for (int e = 0; e < in.head_width; e += 16) {
-      store(pair.sum + e, mul(load(pair.sum + e), shrink));
+  return total;
+}
+
+// Turns a tile's raw scores into weights, and brings maxima and sums up to date.
+void weigh(const Chunk& chunk, const Tile& tile, int first, const Block& block,
+           const Range* ranges) {
+  const AttentionInput& in = chunk.in;
+  float tops[kLanePadding];
+  store(tops, set1(-kInfinity));
+  for (int m = 0; m < tile.count; ++m) {
+    if (ranges[m].begin == ranges[m].end) continue;
+    tops[m] = finish_scores(in, block, ranges[m], tile.weights + m * kBlockPositions);
+  }
+  float* maxima = chunk.work.maxima + first;
+  const Floats before = load(maxima);
+  const Floats now = max(load(tops), before);
+  store_n(maxima, now, tile.count);
+  // Every score -infinity: no NaN from it.
+  const Floats base = select(equal(now, set1(-kInfinity)), zero(), now);
+  float bases[kLanePadding];
+  float shrinks[kLanePadding];
+  store(bases, base);
+  store(shrinks, power_weight_of(sub(before, base)));
+  for (int m = 0; m < tile.count; ++m) {
+    if (ranges[m].begin == ranges[m].end) continue;
+    float* scores = tile.weights + m * kBlockPositions;
+    Floats total = zero();
+    if (block.pages == kBlockPages) {
+      total = weights_of_scores<kBlockPages>(scores, bases[m]);
+    } else {
+      for (int p = 0; p < block.pages; ++p)
+        total = add(total, weights_of_scores<1>(scores + p * kPagePositions, bases[m]));
     }
+    float* sum = tile.sums + static_cast<size_t>(m) * tile.sum_stride;
+    float* lanes = sum - kStateHeaderFloats + 16;
+    store(lanes, fma(load(lanes), set1(shrinks[m]), total));
+    if (shrinks[m] != 1.0f) multiply_by(sum, in.head_width, shrinks[m]);
   }
 }
 
-// sum[m][e..e + 16 kVectors) += weight[m][j] * v_j for j in [range.begin, range.end) of the block.
-template <typename Kv, Prefetch kPrefetch, int kPairs, int kVectors>
-inline void add_values_at(const Tile& tile, const Block& block, Range range, int width, int e) {
-  using Element = typename Kv::Element;
-  constexpr int kPerLine = static_cast<int>(64 / sizeof(Element));
-  Floats sum[kPairs][kVectors];
-  const float* weight[kPairs];
-  unroll<0, kPairs>([&](auto m) INFERNO_INLINE {
-    weight[m] = tile.pairs[m].weight;
-    unroll<0, kVectors>([&](auto n)
-                            INFERNO_INLINE { sum[m][n] = load(tile.pairs[m].sum + e + n * 16); });
-  });
-  for (int page = range.begin / kPagePositions; page * kPagePositions < range.end; ++page) {
-    const int first = page * kPagePositions;
-    const ptrdiff_t to_values = static_cast<ptrdiff_t>(width) * kPagePositions + e;
-    const Element* values = reinterpret_cast<const Element*>(block.page[page]) + to_values;
-    const Element* next = reinterpret_cast<const Element*>(block.next[page]) + to_values;
-    const int begin = larger(range.begin - first, 0);
-    const int end = smaller(range.end - first, kPagePositions);
-    for (int j = begin; j < end; ++j) {
-      Floats v[kVectors];
-      unroll<0, kVectors>([&](auto n)
-                              INFERNO_INLINE { v[n] = Kv::load(values + j * width + n * 16); });
-      if (kPrefetch == Prefetch::kNext) {
-        for (int n = 0; n < kVectors * 16; n += kPerLine)
-          prefetch(next + j * width + n);
-      }
-      unroll<0, kPairs>([&](auto m) INFERNO_INLINE {
-        const Floats w = set1(weight[m][first + j]);
-        unroll<0, kVectors>([&](auto n) INFERNO_INLINE { sum[m][n] = fma(w, v[n], sum[m][n]); });
-      });
-    }
-  }
-  unroll<0, kPairs>([&](auto m) INFERNO_INLINE {
-    unroll<0, kVectors>([&](auto n)
-                            INFERNO_INLINE { store(tile.pairs[m].sum + e + n * 16, sum[m][n]); });
-  });
+template <typename Kv, int kPairs>
+void score(const Tile& tile, const Block& block, int width) {
+  constexpr int kPages = vectors_per_pair(kPairs);
+  int page = 0;
+  for (; page + kPages <= block.pages; page += kPages)
+    score_pages<Kv, kPairs, kPages>(tile, block, page, width);
+  for (; page < block.pages; ++page)
+    score_pages<Kv, kPairs, 1>(tile, block, page, width);
 }
 
-template <typename Kv, Prefetch kPrefetch, int kPairs>
-void add_values(const Tile& tile, const Block& block, Range range, int width) {
-  if (range.begin >= range.end) return;
-  int e = 0;
-  for (; e + 16 * kValueVectors <= width; e += 16 * kValueVectors) {
-    add_values_at<Kv, kPrefetch, kPairs, kValueVectors>(tile, block, range, width, e);
-  }
-  for (; e < width; e += 16) {
-    add_values_at<Kv, kPrefetch, kPairs, 1>(tile, block, range, width, e);
-  }
-}
-
-template <typename Kv, Prefetch kPrefetch, int kPairs>
-void attend_tile(const AttentionInput& in, const Tile& tile, const Block& block) {
-  const int width = in.head_width;
-  score<Kv, kPrefetch, kPairs>(tile, block, width);
+template <typename Kv, int kPairs>
+void attend_tile(const Chunk& chunk, const Tile& tile, int first, const Block& block) {
   Range ranges[kPairs];
-  Range common = {0, kBlockPositions};
-  for (int m = 0; m < kPairs; ++m) {
-    ranges[m] = seen(tile.pairs[m], block);
-    common.begin = larger(common.begin, ranges[m].begin);
-    common.end = smaller(common.end, ranges[m].end);
-    if (ranges[m].begin < ranges[m].end) weigh(in, tile.pairs[m], ranges[m]);
-  }
-  if (common.begin >= common.end) common = {0, 0};
-  for (int m = 0; m < kPairs; ++m) {
-    const bool alone = common.end == 0;
-    const Range before = {ranges[m].begin, alone ? ranges[m].end : common.begin};
-    add_values<Kv, Prefetch::kNo, 1>(Tile{tile.pairs + m, 1}, block, before, width);
-  }
-  add_values<Kv, kPrefetch, kPairs>(tile, block, common, width);
-  for (int m = 0; m < kPairs && common.end != 0; ++m) {
-    const Range after = {common.end, ranges[m].end};
-    add_values<Kv, Prefetch::kNo, 1>(Tile{tile.pairs + m, 1}, block, after, width);
-  }
+  for (int m = 0; m < kPairs; ++m)
+    ranges[m] = seen(chunk, first + m, block);
+  score<Kv, kPairs>(tile, block, chunk.in.head_width);
+  weigh(chunk, tile, first, block, ranges);
+  add_all_values<Kv, kPairs>(tile, block, ranges, chunk.in.head_width);
 }
 
-template <typename Kv, Prefetch kPrefetch>
-void attend_tile_of_any_size(const AttentionInput& in, const Tile& tile, const Block& block) {
-  switch (tile.count) {
-    case 1:
-      return attend_tile<Kv, kPrefetch, 1>(in, tile, block);
-    case 2:
-      return attend_tile<Kv, kPrefetch, 2>(in, tile, block);
-    case 3:
-      return attend_tile<Kv, kPrefetch, 3>(in, tile, block);
-    case 4:
-      return attend_tile<Kv, kPrefetch, 4>(in, tile, block);
-#if defined(INFERNO_ISA_AVX512)
-    case 5:
-      return attend_tile<Kv, kPrefetch, 5>(in, tile, block);
-    case 6:
-      return attend_tile<Kv, kPrefetch, 6>(in, tile, block);
-#endif
-    default:
-      return;
+template <typename Kv, int kPairs>
+void attend_tile_of(const Chunk& chunk, const Tile& tile, int first, const Block& block) {
+  if constexpr (kPairs < kMostPairs) {
+    if (tile.count > kPairs) return attend_tile_of<Kv, kPairs + 1>(chunk, tile, first, block);
   }
+  attend_tile<Kv, kPairs>(chunk, tile, first, block);
 }
 
 // The block at `first_position`, of which nobody sees `end_position` or beyond: pages from there on
-// may not exist. Pages to prefetch are those of the block after it, or its own where that ends.
+// may not exist. Pages to ask for are those of the block after it, or its own where that ends.
 Block find_block(const AttentionInput& in, int first_position, int end_position) {
   Block block;
   const int first_page = first_position / kPagePositions;
@@ -323,115 +235,259 @@ Block find_block(const AttentionInput& in, int first_position, int end_position)
 }
 
 template <typename Kv>
-void attend_pairs(const AttentionInput& in, Pair* pairs, int count) {
-  const int begin = pairs[0].begin / kBlockPositions * kBlockPositions;
-  const int end = pairs[count - 1].end;
-  const int tiles = (count + kTilePairs - 1) / kTilePairs;
-  for (int position = begin; position < end; position += kBlockPositions) {
-    const Block block = find_block(in, position, end);
-    for (int t = 0; t < tiles; ++t) {
-      const int first = count * t / tiles;
-      const int last = count * (t + 1) / tiles;
-      const bool reached = pairs[last - 1].end > position;
-      const bool left = pairs[first].begin >= position + kBlockPositions;
-      if (!reached || left) continue;
-      const Tile tile = {pairs + first, last - first};
-      if (t == 0) {
-        attend_tile_of_any_size<Kv, Prefetch::kNext>(in, tile, block);
-      } else {
-        attend_tile_of_any_size<Kv, Prefetch::kNo>(in, tile, block);
+void attend_block(const Chunk& chunk, const Block& block, float* states) {
+  const Workspace& work = chunk.work;
+  const size_t query_bytes = static_cast<size_t>(chunk.in.head_width) *
+                             (chunk.in.kv_type == KvType::kInt8 ? 2 : sizeof(float));
+  for (int t = 0; t < chunk.tiles; ++t) {
+    const int first = tile_begin(chunk, t);
+    const int last = tile_begin(chunk, t + 1);
+    const bool reached = work.end[last - 1] > block.first_position;
+    const bool left = work.begin[first] >= block.first_position + kBlockPositions;
+    if (!reached || left) continue;
+    const Tile tile = {
+        .count = last - first,
+        .queries = work.queries + static_cast<size_t>(first) * query_bytes,
+        .scales = work.scales + first,
+        .weights = work.weights,
+        .integers = work.integers,
+        .integer_scale = work.integer_scale,
+        .sums = states + static_cast<size_t>(first) * chunk.state_stride() + kStateHeaderFloats,
+        .sum_stride = chunk.state_stride()};
+    attend_tile_of<Kv, 1>(chunk, tile, first, block);
+  }
+}
+
+// The states of all pairs after span `span`.
+template <typename Kv>
+void attend_span(const Chunk& chunk, int span, float* states) {
+  const Workspace& work = chunk.work;
+  for (int i = 0; i < chunk.count; ++i) {
+    float* state = states + static_cast<size_t>(i) * chunk.state_stride();
+    work.maxima[i] = -kInfinity;
+    for (int e = 16; e < chunk.in.head_width + kStateHeaderFloats; e += 16)
+      store(state + e, zero());
+  }
+  const int from = larger(work.begin[0], span * chunk.span);
+  const int all_end = work.end[chunk.count - 1];
+  const int to = smaller(all_end, (span + 1) * chunk.span);
+  const bool converts = (__is_same(Kv, F16) || __is_same(Kv, BF16)) && chunk.tiles > 2;
+  for (int at = from / kBlockPositions * kBlockPositions; at < to; at += kBlockPositions) {
+    const Block block = find_block(chunk.in, at, all_end);
+    if constexpr (__is_same(Kv, F16) || __is_same(Kv, BF16)) {
+      if (converts) {
+        attend_block<Converted>(chunk, convert_block<Kv>(block, chunk.in.head_width, work.floats),
+                                states);
+        continue;
       }
+    }
+    attend_block<Kv>(chunk, block, states);
+  }
+  for (int i = 0; i < chunk.count; ++i)
+    State{states + static_cast<size_t>(i) * chunk.state_stride()}.maximum() = work.maxima[i];
+}
+
+void attend_span_of_type(const Chunk& chunk, int span, float* states) {
+  switch (chunk.in.kv_type) {
+    case KvType::kF32:
+      return attend_span<F32>(chunk, span, states);
+    case KvType::kF16:
+      return attend_span<F16>(chunk, span, states);
+    case KvType::kBF16:
+      return attend_span<BF16>(chunk, span, states);
+    case KvType::kInt8:
+      return attend_span<Int8>(chunk, span, states);
+  }
+}
+
+// Rounds a query to int16 as x ~= scale * integer; zeros with scale 0 where it holds an infinity or
+// a NaN, or next to nothing. `integers`: element e at [e / 2 * stride, e % 2].
+float round_query(const float* x, int width, int16_t* integers, int stride) {
+  Floats magnitude = zero();
+  Floats poison = zero();  // becomes NaN with the first infinity or NaN
+  for (int e = 0; e < width; e += 16) {
+    const Floats v = load(x + e);
+    magnitude = max(abs(v), magnitude);
+    poison = fma(v, zero(), poison);
+  }
+  const float largest = reduce_max(magnitude);
+  const bool usable = largest >= kSmallestScaled && reduce_add(poison) == 0.0f;
+  const Floats factor = set1(usable ? kLargestInteger / largest : 0.0f);
+  for (int e = 0; e < width; e += 16) {
+    int16_t rounded[16];
+    store_int16(rounded, usable ? to_int(mul(load(x + e), factor)) : set1_int(0));
+    for (int i = 0; i < 16; ++i)
+      integers[(e + i) / 2 * 2 * stride + i % 2] = rounded[i];
+  }
+  return usable ? largest * (1.0f / kLargestInteger) : 0.0f;
+}
+
+// Lays the scaled queries of a tile side by side.
+void pack_queries(const Chunk& chunk, int first, int count) {
+  const AttentionInput& in = chunk.in;
+  const int width = in.head_width;
+  const Floats factor = set1(in.softcap != 0.0f ? in.scale : in.scale * kLog2E);
+  for (int m = 0; m < count; ++m) {
+    const int row = (first + m) / in.group;
+    const int head = in.head_begin + (first + m) % in.group;
+    const float* q = in.q + static_cast<size_t>(row) * in.q_row_stride +
+                     static_cast<size_t>(head) * static_cast<size_t>(width);
+    float x[kMaxHeadWidth];
+    for (int e = 0; e < width; e += 16)
+      store(x + e, mul(load(q + e), factor));
+    if (in.kv_type == KvType::kInt8) {
+      int16_t* integers = reinterpret_cast<int16_t*>(chunk.work.queries) + first * width + 2 * m;
+      chunk.work.scales[first + m] = round_query(x, width, integers, count);
+    } else {
+      float* floats = reinterpret_cast<float*>(chunk.work.queries) + first * width + m;
+      for (int e = 0; e < width; ++e)
+        floats[e * count] = x[e];
     }
   }
 }
 
-void start(const AttentionInput& in, const Workspace& work, int index, int row, int head) {
-  Pair& pair = work.pairs[index];
-  const ptrdiff_t column = static_cast<ptrdiff_t>(in.head_begin + head) * in.head_width;
-  const int position = in.first_position + row;
-  pair.q = in.q + static_cast<size_t>(row) * in.q_row_stride + column;
-  pair.out = in.out + static_cast<size_t>(row) * in.out_row_stride + column;
-  pair.sum = work.sums + static_cast<ptrdiff_t>(index) * in.head_width;
-  pair.weight = work.weights + index * kBlockPositions;
-  pair.begin = in.window > 0 ? larger(0, position - in.window + 1) : 0;
-  pair.end = position + 1;
-  pair.maximum = in.sinks != nullptr ? in.sinks[head] : -kInfinity;
-  pair.total = in.sinks != nullptr ? 1.0f : 0.0f;
-  for (int e = 0; e < in.head_width; e += 16)
-    store(pair.sum + e, zero());
-  for (int p = 0; p < kBlockPages; ++p)
-    store(pair.weight + p * kPagePositions, zero());
+void prepare(Chunk& chunk) {
+  const AttentionInput& in = chunk.in;
+  chunk.count = in.rows * in.group;
+  chunk.span = span_positions(in.first_position);
+  chunk.tiles = chunk.count <= kMostPairs ? 1 : (chunk.count + kTilePairs - 1) / kTilePairs;
+  for (int i = 0; i < chunk.count; ++i) {
+    const int position = in.first_position + i / in.group;
+    chunk.work.begin[i] = in.window > 0 ? larger(0, position - in.window + 1) : 0;
+    chunk.work.end[i] = position + 1;
+  }
 }
 
-void finish(const Pair& pair, int width) {
-  const Floats total = set1(pair.total);
-  for (int e = 0; e < width; e += 16)
-    store(pair.out + e, div(load(pair.sum + e), total));
+void pack_all_queries(const Chunk& chunk) {
+  for (int t = 0; t < chunk.tiles; ++t) {
+    const int first = tile_begin(chunk, t);
+    pack_queries(chunk, first, tile_begin(chunk, t + 1) - first);
+  }
 }
 
-template <typename Element>
-inline Element element_of(float value);
-template <>
-inline float element_of<float>(float value) {
-  return value;
-}
-template <>
-inline uint16_t element_of<uint16_t>(float value) {
-  return f16_of_float(value);
+// What a pair's result starts from.
+void start(const Chunk& chunk, int pair, State state) {
+  const float* sinks = chunk.in.sinks;
+  for (int e = 16; e < chunk.in.head_width + kStateHeaderFloats; e += 16)
+    store(state.at + e, zero());
+  state.maximum() = -kInfinity;
+  if (sinks == nullptr) return;
+  state.maximum() = sinks[chunk.first_head + pair % chunk.in.group] * kLog2E;
+  state.total()[0] = 1.0f;
 }
 
-// Where one position's key and value go.
-struct Slot {
-  uint8_t* page;
-  int index;  // 0 to 15
-};
+// Adds the state of a span to that of the spans before it.
+void merge(State state, State span, int width) {
+  const float maximum = span.maximum() > state.maximum() ? span.maximum() : state.maximum();
+  const float base = maximum == -kInfinity ? 0.0f : maximum;
+  const Floats keep = power_weight_of(set1(state.maximum() - base));
+  const Floats take = power_weight_of(set1(span.maximum() - base));
+  for (int e = 16; e < width + kStateHeaderFloats; e += 16) {
+    store(state.at + e, fma(load(span.at + e), take, mul(load(state.at + e), keep)));
+  }
+  state.maximum() = maximum;
+}
 
-template <typename Element>
-void store_position(const float* k, const float* v, int width, Slot slot) {
-  Element* keys = reinterpret_cast<Element*>(slot.page) + slot.index;
-  Element* values = reinterpret_cast<Element*>(slot.page) + (kPagePositions + slot.index) * width;
-  for (int e = 0; e < width; ++e)
-    keys[e * kPagePositions] = element_of<Element>(k[e]);
-  for (int e = 0; e < width; ++e)
-    values[e] = element_of<Element>(v[e]);
+// Adds the states of span `span` to those of all pairs that see something of it.
+void merge_all(const Chunk& chunk, int span, const float* states) {
+  for (int i = 0; i < chunk.count; ++i) {
+    const bool sees =
+        chunk.work.begin[i] < (span + 1) * chunk.span && chunk.work.end[i] > span * chunk.span;
+    if (!sees) continue;
+    const size_t at = static_cast<size_t>(i) * chunk.state_stride();
+    merge({chunk.work.everything + at}, {const_cast<float*>(states) + at}, chunk.in.head_width);
+  }
+}
+
+void start_all(const Chunk& chunk) {
+  for (int i = 0; i < chunk.count; ++i)
+    start(chunk, i, {chunk.work.everything + static_cast<size_t>(i) * chunk.state_stride()});
+}
+
+void finish_all(const Chunk& chunk) {
+  const AttentionInput& in = chunk.in;
+  for (int i = 0; i < chunk.count; ++i) {
+    const State state = {chunk.work.everything + static_cast<size_t>(i) * chunk.state_stride()};
+    float* out = in.out + static_cast<size_t>(i / in.group) * in.out_row_stride +
+                 static_cast<ptrdiff_t>(in.head_begin + i % in.group) * in.head_width;
+    const Floats total = set1(reduce_add(load(state.total())));
+    for (int e = 0; e < in.head_width; e += 16)
+      store(out + e, div(load(state.sum() + e), total));
+  }
+}
+
+// Calls body(chunk) for every chunk of `in`. All rows of a chunk have the same spans.
+template <typename Body>
+void for_each_chunk(const AttentionInput& in, uint8_t* scratch, const Body& body) {
+  const int most = chunk_pairs(in.head_width);
+  const int heads_at_once = smaller(in.group, most);
+  const int rows_at_once = most / heads_at_once;
+  Chunk chunk;
+  chunk.work = lay_out(scratch, in.head_width);
+  for (int row = 0; row < in.rows;) {
+    const int position = in.first_position + row;
+    const int same_spans = span_positions(position) * kMaxSpans - position;
+    const int rows = smaller(smaller(rows_at_once, in.rows - row), same_spans);
+    for (int head = 0; head < in.group; head += heads_at_once) {
+      chunk.in = in;
+      chunk.in.q += static_cast<size_t>(row) * in.q_row_stride;
+      chunk.in.out += static_cast<size_t>(row) * in.out_row_stride;
+      chunk.in.rows = rows;
+      chunk.in.first_position = position;
+      chunk.in.head_begin += head;
+      chunk.in.group = smaller(heads_at_once, in.group - head);
+      chunk.first_head = head;
+      prepare(chunk);
+      body(chunk, row);
+    }
+    row += rows;
+  }
+}
+
+inline SpanRange spans_of(const Chunk& chunk) {
+  return {chunk.work.begin[0] / chunk.span, (chunk.work.end[chunk.count - 1] - 1) / chunk.span + 1};
+}
+
+// Where the states of a chunk's first pair begin in [span, row, head] states.
+inline size_t state_at(const AttentionInput& in, const Chunk& chunk, int span, int row) {
+  const size_t rows =
+      static_cast<size_t>(span) * static_cast<size_t>(in.rows) + static_cast<size_t>(row);
+  return (rows * static_cast<size_t>(in.group) + static_cast<size_t>(chunk.first_head)) *
+         chunk.state_stride();
 }
 
 }  // namespace
 
 void attend(const AttentionInput& in, uint8_t* scratch) {
-  const Workspace work = lay_out(scratch);
-  const int heads_at_once = smaller(in.group, kChunkPairs);
-  const int rows_at_once = kChunkPairs / heads_at_once;
-  for (int row = 0; row < in.rows; row += rows_at_once) {
-    const int rows = smaller(rows_at_once, in.rows - row);
-    for (int head = 0; head < in.group; head += heads_at_once) {
-      const int heads = smaller(heads_at_once, in.group - head);
-      const int count = rows * heads;
-      for (int i = 0; i < count; ++i)
-        start(in, work, i, row + i / heads, head + i % heads);
-      if (in.kv_type == KvType::kF32) {
-        attend_pairs<F32>(in, work.pairs, count);
-      } else {
-        attend_pairs<F16>(in, work.pairs, count);
-      }
-      for (int i = 0; i < count; ++i)
-        finish(work.pairs[i], in.head_width);
+  for_each_chunk(in, scratch, [](const Chunk& chunk, int) {
+    pack_all_queries(chunk);
+    start_all(chunk);
+    const SpanRange spans = spans_of(chunk);
+    for (int span = spans.begin; span < spans.end; ++span) {
+      attend_span_of_type(chunk, span, chunk.work.span);
+      merge_all(chunk, span, chunk.work.span);
     }
-  }
+    finish_all(chunk);
+  });
 }
 
-void store_kv(const KvRows& in) {
-  for (int row = 0; row < in.rows; ++row) {
-    const int position = in.first_position + row;
-    const Slot slot = {in.kv_base + in.page_table[position / kPagePositions] * in.page_stride,
-                       position % kPagePositions};
-    const size_t from = static_cast<size_t>(row) * in.row_stride;
-    if (in.kv_type == KvType::kF32) {
-      store_position<float>(in.k + from, in.v + from, in.head_width, slot);
-    } else {
-      store_position<uint16_t>(in.k + from, in.v + from, in.head_width, slot);
+void attend_spans(const AttentionInput& in, SpanRange spans, float* states, uint8_t* scratch) {
+  for_each_chunk(in, scratch, [&](const Chunk& chunk, int row) {
+    pack_all_queries(chunk);
+    const SpanRange own = spans_of(chunk);
+    for (int span = larger(spans.begin, own.begin); span < smaller(spans.end, own.end); ++span) {
+      attend_span_of_type(chunk, span, states + state_at(in, chunk, span - spans.begin, row));
     }
-  }
+  });
+}
+
+void merge_spans(const AttentionInput& in, SpanRange spans, const float* states, uint8_t* scratch) {
+  for_each_chunk(in, scratch, [&](const Chunk& chunk, int row) {
+    start_all(chunk);
+    for (int span = spans.begin; span < spans.end; ++span)
+      merge_all(chunk, span, states + state_at(in, chunk, span - spans.begin, row));
+    finish_all(chunk);
+  });
 }
 
 }  // namespace inferno::kernel::INFERNO_ISA

@@ -12,8 +12,8 @@ namespace inferno::kernel::INFERNO_ISA {
 // kLeastTileRows.
 inline constexpr int kTilePanels = 2;
 inline constexpr int kTileRows = 6;
-inline constexpr int kLeastTileRows = 3;
-inline constexpr int kDirectRows = 4;
+inline constexpr int kLeastTileRows = 4;
+inline constexpr int kDirectRows = 8;
 
 struct Codes {
   __m512i v;

@@ -20,6 +20,8 @@ void matmul(const PackedMatrix& w, const MatmulInput& x, const MatmulOutput& out
     case PackedFormat::kQ5K:
     case PackedFormat::kQ6K:
     case PackedFormat::kCodebook4K:
+    case PackedFormat::kCodebook4KFine:
+    case PackedFormat::kTernaryK:
       return matmul_super_blocks(w, x, out, scratch);
   }
 }

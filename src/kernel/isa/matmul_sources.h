@@ -30,7 +30,8 @@ inline Codes load_packed(const uint8_t* p) {
 
 inline Floats load_scales(const uint8_t* p, ScaleType type) {
   const uint16_t* scales = reinterpret_cast<const uint16_t*>(p);
-  return type == ScaleType::kF16 ? load_f16(scales) : load_bf16(scales);
+  const bool is_f16 = type == ScaleType::kF16 || type == ScaleType::kF16Zeros;
+  return is_f16 ? load_f16(scales) : load_bf16(scales);
 }
 inline Floats load_f16_row(const uint8_t* p) {
   return load_f16(reinterpret_cast<const uint16_t*>(p));
@@ -84,7 +85,9 @@ struct GroupSource {
     return load_scales(unit(sub) + kScales + sub % 2 * layout::kScaleRowBytes, scale_type);
   }
   Floats minimum(int sub) const {
-    return load_scales(unit(sub) + kScales + (2 + sub % 2) * layout::kScaleRowBytes, scale_type);
+    const Floats stored =
+        load_scales(unit(sub) + kScales + (2 + sub % 2) * layout::kScaleRowBytes, scale_type);
+    return scale_type >= ScaleType::kF16Zeros ? mul(stored, scale(sub)) : stored;
   }
 };
 
@@ -188,23 +191,45 @@ struct Q2KSource {
   Floats dmin() const { return load_f16_row(bytes + kLayout.dmin); }
 };
 
-struct Codebook4KSource {
+// kCodebook4K and kCodebook4KFine.
+template <int kSubElements>
+struct CodebookSource {
   static constexpr bool kMinimum = false;
-  static constexpr int kSubs = 8, kSteps = 8, kMaxCode = 255, kZeroPoint = 128;
-  static constexpr int kExact = 1;  // 32 * 127 * 127 * 32 < 2^24
-  static constexpr layout::SuperBlockLayout kLayout = layout::kCodebook4K;
+  static constexpr int kSubs = 256 / kSubElements, kSteps = kSubElements / 4;
+  static constexpr int kMaxCode = 255, kZeroPoint = 128;
+  // Over 32 k, IQ4_XS: 32 * 127 * 127 * 32 < 2^24. Over 16 k, IQ2: 4 * 31 * 43 * 127 * 16 < 2^24.
+  static constexpr int kExact = kSubElements == 32 ? 1 : 4;
+  static constexpr layout::SuperBlockLayout kLayout =
+      kSubElements == 32 ? layout::kCodebook4K : layout::kCodebook4KFine;
   static constexpr int kStretchBytes = kLayout.bytes;
   const uint8_t* bytes;
   Codebook book;
-  Codebook4KSource(const PackedMatrix& w, const uint8_t* stretch)
+  CodebookSource(const PackedMatrix& w, const uint8_t* stretch)
       : bytes(stretch), book(load_codebook(w.codebook)) {}
 
   template <int kStep>
   INFERNO_INLINE Codes codes(int sub, Index<kStep>) const {
-    const uint8_t* nibbles = bytes + sub * 256 + kStep / 2 * layout::kStepBytes;
+    const uint8_t* nibbles = bytes + sub * kSubElements * 8 + kStep / 2 * layout::kStepBytes;
     return look_up(book, nibbles_of<kStep>(load_packed(nibbles)));
   }
   Floats scale(int sub) const { return to_float(widen_i8(bytes + kLayout.sub_scales + sub * 16)); }
+  Floats d() const { return load(reinterpret_cast<const float*>(bytes + kLayout.d)); }
+};
+
+struct TernaryKSource {
+  static constexpr bool kMinimum = false;
+  static constexpr int kSubs = 8, kSteps = 8, kMaxCode = 3, kZeroPoint = 1;
+  static constexpr int kExact = 8;  // 8 * 2 * 127 * 32 < 2^24
+  static constexpr layout::SuperBlockLayout kLayout = layout::kTernaryK;
+  static constexpr int kStretchBytes = kLayout.bytes;
+  const uint8_t* bytes;
+  TernaryKSource(const PackedMatrix&, const uint8_t* stretch) : bytes(stretch) {}
+
+  template <int kStep>
+  INFERNO_INLINE Codes codes(int sub, Index<kStep>) const {
+    return pairs_of<kStep>(load_packed(bytes + sub * 128 + kStep / 4 * layout::kStepBytes));
+  }
+  Floats scale(int) const { return set1(1.0f); }
   Floats d() const { return load_f16_row(bytes + kLayout.d); }
 };
 

@@ -189,7 +189,11 @@ void matmul_super_blocks(const PackedMatrix& w, const MatmulInput& x, const Matm
     case PackedFormat::kQ6K:
       return multiply<Q6KSource, SuperBlock>(job);
     case PackedFormat::kCodebook4K:
-      return multiply<Codebook4KSource, SuperBlock>(job);
+      return multiply<CodebookSource<32>, SuperBlock>(job);
+    case PackedFormat::kCodebook4KFine:
+      return multiply<CodebookSource<16>, SuperBlock>(job);
+    case PackedFormat::kTernaryK:
+      return multiply<TernaryKSource, SuperBlock>(job);
     default:
       return;
   }

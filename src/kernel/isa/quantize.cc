@@ -12,7 +12,7 @@ constexpr float kLargestFloat = 0x1.fffffep127f;
 
 // Writes 16 values of [-127, 127] as int8 and returns their sum.
 #if defined(INFERNO_ISA_PLAIN)
-int store_int8(int8_t* q, Ints values) {
+int store_and_sum_int8(int8_t* q, Ints values) {
   int sum = 0;
   for (int i = 0; i < 16; ++i) {
     q[i] = static_cast<int8_t>(values.lane[i]);
@@ -21,7 +21,7 @@ int store_int8(int8_t* q, Ints values) {
   return sum;
 }
 #else
-int store_int8(int8_t* q, Ints values) {
+int store_and_sum_int8(int8_t* q, Ints values) {
 #if defined(INFERNO_ISA_AVX512)
   const __m128i bytes = _mm512_maskz_cvtepi32_epi8(kAllLanes, values.v);
 #else
@@ -52,7 +52,7 @@ float quantize_block(const float* x, int count, int8_t* q, int16_t* sum) {
   const Floats factor = set1(usable ? 127.0f / largest : 0.0f);
   for (int i = 0; i < count; i += 16) {
     const Ints values = usable ? to_int(mul(load(x + i), factor)) : set1_int(0);
-    sum[i / 16] = static_cast<int16_t>(store_int8(q + i, values));
+    sum[i / 16] = static_cast<int16_t>(store_and_sum_int8(q + i, values));
   }
   return usable ? largest / 127.0f : 0.0f;
 }

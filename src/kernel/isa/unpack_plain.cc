@@ -17,7 +17,7 @@ float f16_at(const uint8_t* p) {
 }
 
 float scale_at(const uint8_t* p, ScaleType type) {
-  if (type == ScaleType::kF16) return f16_at(p);
+  if (type == ScaleType::kF16 || type == ScaleType::kF16Zeros) return f16_at(p);
   const uint32_t bits = static_cast<uint32_t>(word_at(p)) << 16;
   float value;
   __builtin_memcpy(&value, &bits, 4);
@@ -69,6 +69,7 @@ void unpack_groups(const PackedMatrix& w, const uint8_t* bytes, int count, Unpac
       if (w.has_minimum) {
         const uint8_t* minima = scales + 2 * layout::kScaleRowBytes;
         out->minimum[k / 32][o] = scale_at(minima + 2 * o, w.scale_type);
+        if (w.scale_type >= ScaleType::kF16Zeros) out->minimum[k / 32][o] *= out->scale[k / 32][o];
       }
     }
   }
@@ -86,6 +87,10 @@ layout::SuperBlockLayout layout_of(PackedFormat format) {
       return layout::kQ5K;
     case PackedFormat::kQ6K:
       return layout::kQ6K;
+    case PackedFormat::kCodebook4KFine:
+      return layout::kCodebook4KFine;
+    case PackedFormat::kTernaryK:
+      return layout::kTernaryK;
     default:
       return layout::kCodebook4K;
   }
@@ -96,6 +101,8 @@ int super_block_code(const PackedMatrix& w, const uint8_t* block, int k, int o) 
   switch (w.format) {
     case PackedFormat::kQ2K:
       return pair_at(block, k, o);
+    case PackedFormat::kTernaryK:
+      return pair_at(block, k, o) - w.zero_point;
     case PackedFormat::kQ3K:
       return pair_at(block, k, o) + 4 * bit_at(block + at.bits, k, o) - w.zero_point;
     case PackedFormat::kQ4K:
@@ -114,9 +121,11 @@ void unpack_sub_scales(const PackedMatrix& w, const uint8_t* block, int sub, int
   const layout::SuperBlockLayout at = layout_of(w.format);
   const uint8_t* scales = block + at.sub_scales;
   const int paired = sub / 2 * 32 + o * 2 + sub % 2;
-  int scale = 0;
+  int scale = 1;
   int minimum = 0;
-  if (w.format == PackedFormat::kQ2K) {
+  if (w.format == PackedFormat::kTernaryK) {
+    // 1, 0
+  } else if (w.format == PackedFormat::kQ2K) {
     scale = scales[paired] & 15;
     minimum = scales[paired] >> 4;
   } else if (w.has_minimum) {
@@ -138,7 +147,11 @@ void unpack_super_block(const PackedMatrix& w, const uint8_t* block, UnpackedStr
     for (int sub = 0; sub < 256 / out->sub_elements; ++sub) {
       unpack_sub_scales(w, block, sub, o, out);
     }
-    out->scale[0][o] = f16_at(block + at.d + 2 * o);
+    if (w.codebook != nullptr) {
+      __builtin_memcpy(&out->scale[0][o], block + at.d + 4 * o, 4);
+    } else {
+      out->scale[0][o] = f16_at(block + at.d + 2 * o);
+    }
     if (w.has_minimum) out->minimum[0][o] = f16_at(block + at.dmin + 2 * o);
   }
 }

@@ -170,6 +170,27 @@ inline Ints to_int(Floats a) {
   return {_mm256_cvtps_epi32(a.low), _mm256_cvtps_epi32(a.high)};
 }
 
+inline Ints load_int8_pairs(const int8_t* p) {
+  return {_mm256_cvtepi8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))),
+          _mm256_cvtepi8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p + 16)))};
+}
+inline Ints add_pair_products(Ints sum, Ints a, Ints b) {
+  return {_mm256_add_epi32(sum.low, _mm256_madd_epi16(a.low, b.low)),
+          _mm256_add_epi32(sum.high, _mm256_madd_epi16(a.high, b.high))};
+}
+inline __m256i int16_of(Ints v) {
+  return _mm256_permute4x64_epi64(_mm256_packs_epi32(v.low, v.high), 0xD8);
+}
+inline void store_int16(int16_t* p, Ints v) {
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), int16_of(v));
+}
+inline void store_int8(int8_t* p, Ints v) {
+  const __m256i words = int16_of(v);
+  _mm_storeu_si128(
+      reinterpret_cast<__m128i*>(p),
+      _mm_packs_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1)));
+}
+
 inline float reduce_add(Floats v) {
   const __m256 eight = _mm256_add_ps(v.low, v.high);
   const __m128 four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));

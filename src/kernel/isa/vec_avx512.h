@@ -159,6 +159,20 @@ inline Ints to_int(Floats a) {
   return {_mm512_maskz_cvtps_epi32(kAllLanes, a.v)};
 }
 
+inline Ints load_int8_pairs(const int8_t* p) {
+  const __m256i bytes = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
+  return {_mm512_maskz_cvtepi8_epi16(0xFFFFFFFF, bytes)};
+}
+inline Ints add_pair_products(Ints sum, Ints a, Ints b) {
+  return {_mm512_dpwssd_epi32(sum.v, a.v, b.v)};
+}
+inline void store_int16(int16_t* p, Ints v) {
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm512_maskz_cvtepi32_epi16(kAllLanes, v.v));
+}
+inline void store_int8(int8_t* p, Ints v) {
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_maskz_cvtepi32_epi8(kAllLanes, v.v));
+}
+
 template <int kHalf>
 inline __m256 half_of(Floats v) {
   return _mm256_castpd_ps(_mm512_maskz_extractf64x4_pd(0xFF, _mm512_castps_pd(v.v), kHalf));

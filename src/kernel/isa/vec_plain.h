@@ -215,6 +215,28 @@ inline Floats to_float(Ints a) {
 inline Ints to_int(Floats a) {
   INFERNO_LANES(Ints, static_cast<int32_t>(__builtin_rintf(a.lane[i])));
 }
+// 16 pairs of int8, widened to pairs of int16: lane i holds p[2 i] in its low half, p[2 i + 1] in
+// its high half.
+inline Ints load_int8_pairs(const int8_t* p) {
+  INFERNO_LANES(Ints, static_cast<int32_t>(static_cast<uint32_t>(p[2 * i] & 0xFFFF) |
+                                           static_cast<uint32_t>(p[2 * i + 1]) << 16));
+}
+// sum + the two products of the int16 halves of a and b. Requires: nothing overflows.
+inline Ints add_pair_products(Ints sum, Ints a, Ints b) {
+  INFERNO_LANES(Ints, sum.lane[i] +
+                          static_cast<int16_t>(a.lane[i]) * static_cast<int16_t>(b.lane[i]) +
+                          (a.lane[i] >> 16) * (b.lane[i] >> 16));
+}
+// Requires: lanes in [-32768, 32767].
+inline void store_int16(int16_t* p, Ints v) {
+  for (int i = 0; i < 16; ++i)
+    p[i] = static_cast<int16_t>(v.lane[i]);
+}
+// Requires: lanes in [-128, 127].
+inline void store_int8(int8_t* p, Ints v) {
+  for (int i = 0; i < 16; ++i)
+    p[i] = static_cast<int8_t>(v.lane[i]);
+}
 inline Ints bits_of(Floats a) {
   Ints result;
   __builtin_memcpy(result.lane, a.lane, 64);

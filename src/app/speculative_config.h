@@ -1,0 +1,32 @@
+// --speculative-config: where guesses of the next tokens come from, as vLLM's JSON.
+//
+//   {"method": "ngram", "num_speculative_tokens": 8,
+//    "prompt_lookup_max": 4, "prompt_lookup_min": 2}
+//
+// | key                    | value                                                              |
+// | ---------------------- | ------------------------------------------------------------------ |
+// | method                 | "ngram" (prompt lookup), which is meant when there is none; "off"  |
+// | num_speculative_tokens | 1 to 64: at most so many; how many pay is measured                 |
+// | prompt_lookup_max      | 1 to 16: the longest sequence of last tokens that is looked up     |
+// | prompt_lookup_min      | 1 to prompt_lookup_max: the shortest                               |
+//
+// Of the two lengths the one that is not given is as the one that is, as in vLLM. An empty text is
+// "off". Every other key, and every other value, is refused by name.
+//
+// Threads: pure.
+#pragma once
+
+#include <string_view>
+
+#include "base/result.h"
+#include "engine/speculation_config.h"
+
+namespace inferno::app {
+
+// What holds when nothing is said.
+inline constexpr std::string_view kDefaultSpeculativeConfig = R"({"method": "ngram"})";
+
+// Reads the text. kInvalid with the field "speculative-config" when it is not as above.
+Result<engine::SpeculationConfig> parse_speculative_config(std::string_view text);
+
+}  // namespace inferno::app

@@ -1,0 +1,75 @@
+#include "engine/prompt_lookup.h"
+
+#include <algorithm>
+#include <bit>
+#include <new>
+
+#include "base/check.h"
+
+namespace inferno::engine {
+namespace {
+
+uint64_t hash_of(std::span<const TokenId> gram) {
+  uint64_t hash = 0x9E3779B97F4A7C15ULL;
+  for (const TokenId token : gram) {
+    hash = (hash ^ static_cast<uint64_t>(token)) * 0xD6E8FEB86659FD93ULL;
+    hash ^= hash >> 32;
+  }
+  return hash;
+}
+
+}  // namespace
+
+// At most two thirds of the slots are ever taken. The memory comes from calloc, since that leaves
+// large tables untouched: those of a request that only waits, or ends early, cost nothing.
+PromptLookup::PromptLookup(const LookupLengths& lengths, int max_tokens)
+    : lengths_(lengths), slot_count_(std::bit_ceil(static_cast<size_t>(max_tokens) * 3 / 2 + 1)) {
+  CHECK(lengths.least >= 1 && lengths.least <= lengths.most, "lengths {} to {}", lengths.least,
+        lengths.most);
+  const auto tables = static_cast<size_t>(lengths.most - lengths.least + 1);
+  slots_.reset(static_cast<uint32_t*>(std::calloc(tables * slot_count_, sizeof(uint32_t))));
+  if (!slots_) throw std::bad_alloc();
+}
+
+// Where the `length` tokens before `end` are entered, or would be.
+uint32_t& PromptLookup::slot(std::span<const TokenId> tokens, int length, size_t end) {
+  const auto size = static_cast<size_t>(length);
+  const auto gram = tokens.subspan(end - size, size);
+  uint32_t* const table = slots_.get() + static_cast<size_t>(length - lengths_.least) * slot_count_;
+  for (size_t i = hash_of(gram);; ++i) {
+    uint32_t& entry = table[i & (slot_count_ - 1)];
+    if (entry == 0 || std::ranges::equal(tokens.subspan(entry - size, size), gram)) return entry;
+  }
+}
+
+// The sequences that end at the very end are left out: nothing followed them yet.
+void PromptLookup::enter_until(std::span<const TokenId> tokens) {
+  for (; entered_ + 1 < tokens.size(); ++entered_) {
+    const size_t end = entered_ + 1;
+    for (int length = lengths_.least; length <= lengths_.most; ++length) {
+      if (static_cast<size_t>(length) > end) break;
+      slot(tokens, length, end) = static_cast<uint32_t>(end);
+    }
+  }
+}
+
+int PromptLookup::propose(std::span<const TokenId> tokens, int most, std::vector<TokenId>& drafts) {
+  CHECK(tokens.size() < slot_count_, "{} tokens, made for {}", tokens.size(), slot_count_);
+  enter_until(tokens);
+  const size_t end = tokens.size();
+  for (int length = lengths_.most; length >= lengths_.least; --length) {
+    if (static_cast<size_t>(length) > end) continue;
+    const size_t found = slot(tokens, length, end);
+    if (found == 0) continue;
+    for (size_t i = found; i < found + static_cast<size_t>(most); ++i)
+      drafts.push_back(i < end ? tokens[i] : drafts[i - end]);
+    const auto longest = std::min<size_t>(kLongestMatch, found);
+    auto match = static_cast<size_t>(length);
+    while (match < longest && tokens[found - 1 - match] == tokens[end - 1 - match])
+      ++match;
+    return static_cast<int>(match);
+  }
+  return 0;
+}
+
+}  // namespace inferno::engine

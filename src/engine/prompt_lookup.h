@@ -1,0 +1,58 @@
+// Guesses by prompt lookup: what followed the last tokens where they stood before.
+//
+//   ... return a + b ; } int sub ( int a ) { return a      looked up: "{ return a", 3 tokens
+//       ^--- latest earlier place ---^                     guessed:   "+ b ; } int sub ..."
+//
+// The longest of the lengths [least, most] that is found decides, at its latest earlier place
+// (Saxena, "Prompt Lookup Decoding", 2023; also LLMA, Yang et al. 2023). A place just behind the
+// end, as in a repetition, is continued with what was guessed itself.
+//
+// For each length a table by hash holds where its sequences of tokens were seen last: found in one
+// probe or few, filled as tokens come. Nothing but an equal sequence of tokens is ever found.
+//
+// Invariant: every sequence of a looked-up length that has a token after it is in its table.
+// Threads:   belongs to the engine thread.
+// Cost:      a token is entered and a guess found in tens of nanoseconds a length; 6 to 12 bytes a
+//            token and length, reserved at construction and taken from the system when first used.
+#pragma once
+
+#include <cstdint>
+#include <cstdlib>
+#include <memory>
+
+#include "engine/draft_proposer.h"
+
+namespace inferno::engine {
+
+// Both at least 1, least <= most.
+struct LookupLengths {
+  int least = 2;
+  int most = 4;
+};
+
+class PromptLookup final : public DraftProposer {
+ public:
+  // Throws std::bad_alloc when there is no memory for the tables.
+  PromptLookup(const LookupLengths& lengths, int max_tokens);
+
+  // As DraftProposer says; the match is measured up to kLongestMatch tokens.
+  int propose(std::span<const TokenId> tokens, int most, std::vector<TokenId>& drafts) override;
+
+  // A longer match is worth no more (schedule/draft_acceptance.h: 16 is the last class).
+  static constexpr int kLongestMatch = 32;
+
+ private:
+  struct Free {
+    void operator()(uint32_t* memory) const { std::free(memory); }
+  };
+
+  uint32_t& slot(std::span<const TokenId> tokens, int length, size_t end);
+  void enter_until(std::span<const TokenId> tokens);
+
+  LookupLengths lengths_;
+  size_t slot_count_;                        // of one table, a power of two
+  std::unique_ptr<uint32_t[], Free> slots_;  // [lengths, slot_count_]: where it ended; 0: nowhere
+  size_t entered_ = 0;                       // sequences that end before here, or here, are entered
+};
+
+}  // namespace inferno::engine

@@ -1,0 +1,215 @@
+// Decoders with each type of KV cache: the same bits however the work is cut, and how far rounding
+// keys and values moves the logits (conformance models) and the perplexity of a text (a real model,
+// where it is in the cache).
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <cstdlib>
+#include <filesystem>
+#include <map>
+#include <numeric>
+#include <random>
+
+#include "model/decoder.h"
+#include "token/tokenizer.h"
+
+namespace inferno::model {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr int kPages = 160;
+constexpr kernel::KvType kKvTypes[] = {kernel::KvType::kF32, kernel::KvType::kF16,
+                                       kernel::KvType::kBF16, kernel::KvType::kInt8};
+
+struct Variation {
+  kernel::KvType type = kernel::KvType::kF16;
+  kernel::Isa isa = kernel::best_table().isa;
+  int threads = 1;
+  int chunk = 512;  // rows of a step at most
+};
+
+// One sequence through a model, logits of every position.
+class Model {
+ public:
+  static std::unique_ptr<Model> open(const fs::path& path) {
+    auto model = std::make_unique<Model>();
+    auto checkpoint = Checkpoint::open(path);
+    EXPECT_TRUE(checkpoint) << checkpoint.error().message;
+    if (!checkpoint) return nullptr;
+    model->checkpoint_ = std::move(*checkpoint);
+    auto weights = Weights::load(model->checkpoint_, model->loader_, {});
+    EXPECT_TRUE(weights) << weights.error().message;
+    if (!weights) return nullptr;
+    model->weights_ = std::move(*weights);
+    return model;
+  }
+
+  std::vector<TokenId> encode(std::string_view text) {
+    auto vocabulary = checkpoint_->vocabulary();
+    EXPECT_TRUE(vocabulary);
+    auto tokenizer = token::Tokenizer::create(std::move(*vocabulary));
+    EXPECT_TRUE(tokenizer);
+    return (*tokenizer)->encode(text, {.add_special = true});
+  }
+
+  std::vector<TokenId> random_tokens(int count) const {
+    std::mt19937 generator(9);
+    std::vector<TokenId> tokens(static_cast<size_t>(count));
+    for (TokenId& token : tokens)
+      token = static_cast<TokenId>(generator() % unsigned(weights_->head().outputs()));
+    return tokens;
+  }
+
+  // Logits [count, vocabulary] of the last `count` of `tokens`.
+  std::vector<float> logits(const std::vector<TokenId>& tokens, int count, const Variation& how) {
+    ThreadPool pool(how.threads);
+    auto store = kv::PageStore::create(Decoder::kv_shape(weights_->config(), how.type), kPages);
+    EXPECT_TRUE(store);
+    auto decoder = Decoder::create(
+        {.weights = *weights_, .table = *kernel::table(how.isa), .pool = pool, .store = *store},
+        {.batch_tokens = how.chunk, .logit_rows = 1});
+    EXPECT_TRUE(decoder);
+    std::vector<uint32_t> pages(kPages);
+    std::iota(pages.rbegin(), pages.rend(), 0U);
+    const int total = static_cast<int>(tokens.size());
+    const auto width = static_cast<size_t>((*decoder)->vocab_size());
+    std::vector<float> all(static_cast<size_t>(count) * width);
+    for (int begin = 0; begin < total; begin += how.chunk) {
+      const int rows = std::min(how.chunk, total - begin);
+      const ForwardPiece piece{.tokens = std::span(tokens).subspan(static_cast<size_t>(begin),
+                                                                   static_cast<size_t>(rows)),
+                               .first_position = begin,
+                               .pages = pages};
+      (*decoder)->forward({&piece, 1});
+      for (int row = std::max(0, total - count - begin); row < rows; ++row) {
+        const auto index = static_cast<size_t>(begin + row - (total - count));
+        (*decoder)->logits({&row, 1}, all.data() + index * width);
+      }
+    }
+    return all;
+  }
+
+ private:
+  std::shared_ptr<const Checkpoint> checkpoint_;
+  ThreadPool loader_{1};
+  std::unique_ptr<Weights> weights_;
+};
+
+bool same_bits(const std::vector<float>& a, const std::vector<float>& b) {
+  return std::ranges::equal(a, b, [](float x, float y) {
+    return std::bit_cast<uint32_t>(x) == std::bit_cast<uint32_t>(y);
+  });
+}
+
+class DecoderKv : public ::testing::TestWithParam<const char*> {
+ protected:
+  void SetUp() override {
+    const fs::path folder = fs::path(INFERNO_SOURCE_DIR) / "../shared/models" / GetParam();
+    if (!fs::exists(folder)) GTEST_SKIP() << folder << " is absent";
+    model_ = Model::open(folder / "model-f32.gguf");
+    ASSERT_TRUE(model_);
+  }
+
+  std::unique_ptr<Model> model_;
+};
+
+// 620 positions: two spans, so that several threads share rows of one token.
+TEST_P(DecoderKv, GivesTheSameBitsForAllThreadsChunksAndTables) {
+  constexpr int kLast = 8;
+  const auto tokens = model_->random_tokens(620);
+  for (const kernel::KvType type : kKvTypes) {
+    const auto expected = model_->logits(tokens, kLast, {.type = type});
+    for (const kernel::Isa isa : kernel::kIsas) {
+      if (kernel::table(isa) == nullptr) continue;
+      const auto got = model_->logits(tokens, kLast, {.type = type, .isa = isa, .threads = 3});
+      EXPECT_TRUE(same_bits(got, expected)) << name_of(type) << " " << name_of(isa);
+    }
+    for (const int chunk : {1, 7, 100}) {
+      for (const int threads : {1, 4}) {
+        const auto got =
+            model_->logits(tokens, kLast, {.type = type, .threads = threads, .chunk = chunk});
+        EXPECT_TRUE(same_bits(got, expected)) << name_of(type) << " " << chunk << " " << threads;
+      }
+    }
+  }
+}
+
+// The bounds are about twice what these models showed; their logits have a spread of about 1.
+TEST_P(DecoderKv, MovesLogitsLittle) {
+  constexpr int kLast = 100;
+  const std::map<kernel::KvType, double> bounds = {
+      {kernel::KvType::kF16, 1e-3}, {kernel::KvType::kBF16, 8e-3}, {kernel::KvType::kInt8, 8e-3}};
+  const auto tokens = model_->random_tokens(400);
+  const auto exact = model_->logits(tokens, kLast, {.type = kernel::KvType::kF32});
+  double spread = 0.0;
+  for (const float x : exact)
+    spread += static_cast<double>(x) * x;
+  spread = std::sqrt(spread / static_cast<double>(exact.size()));
+  for (const auto& [type, bound] : bounds) {
+    const auto rounded = model_->logits(tokens, kLast, {.type = type});
+    double error = 0.0;
+    for (size_t i = 0; i < exact.size(); ++i)
+      error += std::pow(static_cast<double>(rounded[i]) - exact[i], 2);
+    error = std::sqrt(error / static_cast<double>(exact.size()));
+    EXPECT_GT(error, 0.0) << name_of(type);
+    EXPECT_LT(error / spread, bound) << name_of(type);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Models, DecoderKv,
+                         ::testing::Values("llama", "qwen2", "qwen3", "gemma2", "gemma3"));
+
+// e to the mean of -log p of each token but the first.
+double perplexity(const std::vector<TokenId>& tokens, const std::vector<float>& logits) {
+  const size_t width = logits.size() / tokens.size();
+  double sum = 0.0;
+  for (size_t i = 0; i + 1 < tokens.size(); ++i) {
+    const std::span row(logits.data() + i * width, width);
+    const float top = *std::ranges::max_element(row);
+    double total = 0.0;
+    for (const float x : row)
+      total += std::exp(static_cast<double>(x) - top);
+    sum += std::log(total) + top - row[static_cast<size_t>(tokens[i + 1])];
+  }
+  return std::exp(sum / static_cast<double>(tokens.size() - 1));
+}
+
+constexpr std::string_view kText =
+    "The history of the steam engine begins long before the railways that made it famous. In the "
+    "first century, Hero of Alexandria described a hollow ball that turned on its axis when steam "
+    "escaped from two bent pipes. It was a toy, and nobody asked it to do any work. Sixteen "
+    "hundred years later the mines of England were filling with water faster than horses could "
+    "lift it out, and an ironmonger called Thomas Newcomen built a machine with a piston, a beam "
+    "and a boiler, which pumped day and night. It wasted most of the heat it was given, because "
+    "the cylinder was warmed and cooled with every stroke. James Watt, who had been asked to mend "
+    "a model of it, saw where the heat went, and let the steam condense in a vessel of its own.";
+
+TEST(DecoderKvReal, KeepsThePerplexityOfAText) {
+  const char* cache = std::getenv("XDG_CACHE_HOME");
+  const char* home = std::getenv("HOME");
+  const fs::path file =
+      (cache != nullptr ? fs::path(cache) : fs::path(home != nullptr ? home : "/") / ".cache") /
+      "inferno/models/SmolLM2-135M-Instruct.Q4_1.gguf";
+  if (!fs::exists(file)) GTEST_SKIP() << file << " is absent; `./dev model` fetches it";
+  const auto model = Model::open(file);
+  ASSERT_TRUE(model);
+  const auto tokens = model->encode(kText);
+  const int count = static_cast<int>(tokens.size());
+  const double exact =
+      perplexity(tokens, model->logits(tokens, count, {.type = kernel::KvType::kF32}));
+  EXPECT_GT(exact, 5.0);
+  EXPECT_LT(exact, 40.0);
+  const std::map<kernel::KvType, double> bounds = {
+      {kernel::KvType::kF16, 2e-3}, {kernel::KvType::kBF16, 1e-2}, {kernel::KvType::kInt8, 1e-2}};
+  for (const auto& [type, bound] : bounds) {
+    const double rounded = perplexity(tokens, model->logits(tokens, count, {.type = type}));
+    RecordProperty(name_of(type), std::to_string(rounded / exact));
+    EXPECT_NEAR(rounded / exact, 1.0, bound) << name_of(type);
+  }
+}
+
+}  // namespace
+}  // namespace inferno::model

@@ -1,0 +1,59 @@
+// How many guessed tokens (drafts) each decoding sequence computes in a step, beside the one it
+// needs.
+//
+// A draft costs a row, and with some probability it saves a step. The more drafts, the smaller the
+// probability of each next one: a sequence's n-th comes true with p^n. All drafts of a step are
+// taken in the order of these probabilities, and the step ends where
+//
+//   expected tokens of the step / its seconds, as measured by its rows (row_cost.h)
+//
+// is largest. With few sequences the first rows are nearly free and a likely draft pays; in a full
+// batch each row costs its arithmetic, and no draft does. Nobody's tokens depend on the choice.
+//
+// Threads: pure functions. Cost: O(drafts log sequences).
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "schedule/row_cost.h"
+#include "schedule/scheduler_config.h"
+#include "schedule/sequence.h"
+
+namespace inferno::schedule {
+
+// How lengths are chosen: kByMeasurement as above, kLongest whatever it costs (for tests).
+enum class DraftLengthRule : uint8_t { kByMeasurement, kLongest };
+
+// The most drafts of a sequence in a step; 0: none.
+struct DraftLimits {
+  int most_tokens = 0;
+  DraftLengthRule rule = DraftLengthRule::kByMeasurement;
+};
+
+// A sequence that might compute drafts, and how many it is to.
+struct DraftCandidate {
+  Sequence* sequence = nullptr;
+  int most = 0;              // drafts it could compute
+  double acceptance = 0.0;   // probability that a draft comes true when those before it have
+  int chosen = 0;            // the answer
+  double probability = 0.0;  // scratch: of its next draft
+};
+
+// What the step is without drafts, and what bounds them.
+struct DraftStep {
+  int decode_rows = 0;
+  int most_drafts = 0;           // over all sequences
+  double least_row_s = 0.0;      // a row adds at least so much, as other work fills the processor
+  double longest_s = kNoTarget;  // what its decode rows may take, as far as drafts can help it
+};
+
+// Sets `chosen` of each candidate. Changes their order.
+void choose_draft_lengths(std::span<DraftCandidate> candidates, const DraftStep& step,
+                          const RowCost& cost, DraftLengthRule rule);
+
+// Drafts have to promise so many times the tokens a second of none: estimates are off by some per
+// cent, and a draft that hardly pays makes steps uneven for nothing.
+inline constexpr double kWorthwhile = 1.03;
+
+}  // namespace inferno::schedule

@@ -1,0 +1,194 @@
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <vector>
+
+#include "schedule/scheduler.h"
+#include "schedule/test_engine.h"
+
+namespace inferno::schedule {
+namespace {
+
+const TimePoint kStart = ManualClock().now();
+constexpr DraftLimits kLongest = {.most_tokens = 8, .rule = DraftLengthRule::kLongest};
+
+std::unique_ptr<Sequence> sequence_of(uint64_t id, int prompt_tokens, int answer_tokens = 1000) {
+  return make_sequence(id, counting_tokens(static_cast<int>(id) * 10'000, prompt_tokens),
+                       {.max_new_tokens = answer_tokens});
+}
+
+// Runs steps until the sequence has a token of its answer, and offers drafts for the next.
+void begin(Scheduler& scheduler, Sequence& sequence, std::vector<TokenId> offer) {
+  scheduler.add(sequence, kStart);
+  while (sequence.generated_count() == 0) {
+    const auto chunks = scheduler.schedule(kStart);
+    scheduler.complete_step(kStart);
+    for (const ScheduledChunk& chunk : chunks) {
+      if (chunk.yields) chunk.sequence->tokens.push_back(1);
+    }
+  }
+  sequence.draft_offer = std::move(offer);
+}
+
+TEST(SchedulerDrafts, FollowTheLastTokenKnownForOneStep) {
+  kv::BlockPool pool(100);
+  Scheduler scheduler({}, pool, kLongest);
+  const auto sequence = sequence_of(1, 20);
+  begin(scheduler, *sequence, {5, 6, 7});
+  const auto chunks = scheduler.schedule(kStart);
+  ASSERT_EQ(chunks.size(), 1u);
+  EXPECT_EQ(chunks[0].first, 20);
+  EXPECT_EQ(chunks[0].count, 4);
+  EXPECT_EQ(chunks[0].draft_count, 3);
+  EXPECT_TRUE(chunks[0].yields);
+  EXPECT_EQ(sequence->token_count(), 21);
+  EXPECT_EQ(std::vector<TokenId>(sequence->tokens.end() - 4, sequence->tokens.end()),
+            (std::vector<TokenId>{1, 5, 6, 7}));
+  scheduler.complete_step(kStart);
+  EXPECT_EQ(sequence->tokens.size(), 21u);
+  EXPECT_EQ(sequence->computed, 21);
+}
+
+TEST(SchedulerDrafts, AnAcceptedOneIsAsGoodAsAStep) {
+  kv::BlockPool pool(100);
+  Scheduler scheduler({}, pool, kLongest);
+  const auto sequence = sequence_of(1, 29);
+  begin(scheduler, *sequence, {5, 6, 7, 8});
+  scheduler.schedule(kStart);
+  scheduler.complete_step(kStart);
+  EXPECT_EQ(pool.stats().in_use_named_pages, 1);
+  for (const TokenId draft : {5, 6}) {
+    sequence->tokens.push_back(draft);
+    scheduler.accept_draft(*sequence, kStart);
+    EXPECT_EQ(sequence->pending_count(), 0);
+  }
+  EXPECT_EQ(sequence->computed, 32);
+  EXPECT_EQ(pool.stats().in_use_named_pages, 2);  // its second page is full now
+  sequence->tokens.push_back(9);
+  sequence->draft_offer.clear();
+  const auto chunks = scheduler.schedule(kStart);
+  EXPECT_EQ(chunks[0].first, 32);
+  EXPECT_EQ(chunks[0].count, 1);
+}
+
+TEST(SchedulerDrafts, NeverReachTheLastTokenOfAnAnswer) {
+  kv::BlockPool pool(100);
+  Scheduler scheduler({}, pool, kLongest);
+  const auto sequence = sequence_of(1, 20, 3);
+  begin(scheduler, *sequence, {5, 6, 7});
+  EXPECT_EQ(scheduler.schedule(kStart)[0].draft_count, 1);
+}
+
+TEST(SchedulerDrafts, TakePagesThatAreLeftOverAndNobodysPlace) {
+  kv::BlockPool pool(4);
+  Scheduler scheduler({.prefix_caching = false}, pool, kLongest);
+  const auto first = sequence_of(1, 14, 40);
+  const auto second = sequence_of(2, 29, 20);
+  begin(scheduler, *first, {});
+  begin(scheduler, *second, {});  // the two hold three pages; one is left
+  first->draft_offer = {5, 6, 7, 8};
+  second->draft_offer = {5, 6, 7, 8};
+  const auto chunks = scheduler.schedule(kStart);
+  ASSERT_EQ(chunks.size(), 2u);
+  EXPECT_EQ(chunks[0].draft_count, 4);
+  EXPECT_EQ(chunks[1].draft_count, 2);  // up to the end of its own page
+  EXPECT_EQ(scheduler.stats().preemption_count, 0);
+}
+
+TEST(SchedulerDrafts, CountAgainstTheBudgetAndLeaveHalfOfItToPrompts) {
+  kv::BlockPool pool(100);
+  Scheduler scheduler({.max_num_batched_tokens = 9}, pool, kLongest);
+  const auto decoding = sequence_of(1, 4);
+  begin(scheduler, *decoding, {5, 6, 7, 8, 9, 10, 11, 12});
+  EXPECT_EQ(scheduler.schedule(kStart)[0].draft_count, 8);
+  scheduler.complete_step(kStart);
+  decoding->tokens.push_back(1);
+  const auto prompt = sequence_of(2, 64);
+  scheduler.add(*prompt, kStart);
+  const auto chunks = scheduler.schedule(kStart);
+  ASSERT_EQ(chunks.size(), 2u);
+  EXPECT_EQ(chunks[0].draft_count, 4);
+  EXPECT_EQ(chunks[1].count, 4);
+}
+
+TEST(SchedulerDrafts, APreemptedSequenceHasNone) {
+  kv::BlockPool pool(4);
+  Scheduler scheduler({.prefix_caching = false, .policy = Policy::kFcfs}, pool, kLongest);
+  const auto first = sequence_of(1, 32, 32);
+  const auto second = sequence_of(2, 15, 32);
+  begin(scheduler, *second, {5, 6});
+  begin(scheduler, *first, {5, 6, 7, 8});  // three pages with its first token
+  ASSERT_EQ(scheduler.running_count(), 2);
+  for (int step = 0; step < 40 && scheduler.stats().preemption_count == 0; ++step) {
+    const auto chunks = scheduler.schedule(kStart);
+    scheduler.complete_step(kStart);
+    for (const ScheduledChunk& chunk : chunks) {
+      if (chunk.yields) chunk.sequence->tokens.push_back(1);
+    }
+  }
+  ASSERT_GT(scheduler.stats().preemption_count, 0);
+  for (const Sequence* sequence : {first.get(), second.get()}) {
+    EXPECT_EQ(sequence->draft_count, 0);
+    EXPECT_EQ(static_cast<int>(sequence->tokens.size()), sequence->token_count());
+  }
+}
+
+// Steps of a machine on which eight rows cost as much as one, and further ones their arithmetic.
+double seconds_of(std::span<const ScheduledChunk> chunks) {
+  int rows = 0;
+  for (const ScheduledChunk& chunk : chunks)
+    rows += chunk.count;
+  return 0.1 + 0.0125 * std::max(0, rows - 8);
+}
+
+enum class Guesses : uint8_t { kRight, kWrong };
+
+// Tokens a second of sequences whose every guess is right, or wrong, after the rows were learned.
+double speed_of(int sequences, const DraftLimits& limits, Guesses guesses) {
+  const bool guesses_are_right = guesses == Guesses::kRight;
+  kv::BlockPool pool(4000);
+  Scheduler scheduler({.max_num_seqs = sequences, .ageing_s = kNoTarget}, pool, limits);
+  ManualClock clock;
+  std::vector<std::unique_ptr<Sequence>> live;
+  for (int i = 1; i <= sequences; ++i) {
+    live.push_back(sequence_of(static_cast<uint64_t>(i), 4, 5000));
+    scheduler.add(*live.back(), clock.now());
+  }
+  constexpr int kWarmUp = 100;
+  int tokens = 0;
+  TimePoint begin_time;
+  for (int step = 0; step < 2 * kWarmUp; ++step) {
+    if (step == kWarmUp) begin_time = clock.now();
+    const auto chunks = scheduler.schedule(clock.now());
+    clock.advance(seconds_of(chunks));
+    scheduler.complete_step(clock.now());
+    for (const ScheduledChunk& chunk : chunks) {
+      if (!chunk.yields) continue;
+      Sequence& sequence = *chunk.sequence;
+      const int hits = guesses_are_right ? chunk.draft_count : 0;
+      for (int i = 0; i <= hits; ++i) {
+        sequence.tokens.push_back(1);
+        if (i < hits) scheduler.accept_draft(sequence, clock.now());
+      }
+      tokens += step >= kWarmUp ? hits + 1 : 0;
+      if (!sequence.draft_offer.empty()) {
+        scheduler.learn_drafts(
+            sequence, {.hits = guesses_are_right ? hits + 1 : 0, .has_missed = !guesses_are_right});
+      }
+      sequence.draft_offer.assign(7, 1);
+      sequence.draft_match_length = 4;
+    }
+  }
+  return tokens / seconds_between(begin_time, clock.now());
+}
+
+TEST(SchedulerDrafts, GrowWherePayingAndVanishWhereNot) {
+  constexpr DraftLimits kMeasured = {.most_tokens = 7};
+  EXPECT_GT(speed_of(1, kMeasured, Guesses::kRight), 7.5 * speed_of(1, {}, Guesses::kRight));
+  EXPECT_GT(speed_of(1, kMeasured, Guesses::kWrong), 0.97 * speed_of(1, {}, Guesses::kWrong));
+  EXPECT_GT(speed_of(40, kMeasured, Guesses::kWrong), 0.97 * speed_of(40, {}, Guesses::kWrong));
+  EXPECT_LT(speed_of(40, kLongest, Guesses::kWrong), 0.6 * speed_of(40, {}, Guesses::kWrong));
+}
+
+}  // namespace
+}  // namespace inferno::schedule
