@@ -15,12 +15,12 @@ using request::ServiceClass;
 StepTimeModel taught() {
   StepTimeModel model;
   for (int i = 0; i < 50; ++i) {
-    model.learn({.decode_rows = i % 7, .prefill_tokens = 0, .kv_read = i * 37 % 1000}, 0.02);
+    model.learn({.decode_rows = i % 7, .prefill_tokens = 0, .decode_kv_read = i * 37 % 1000}, 0.02);
     const int tokens = 10 + i * 13 % 90;
-    model.learn({.decode_rows = i % 5, .prefill_tokens = tokens, .kv_read = i * 53 % 1000},
+    model.learn({.decode_rows = i % 5, .prefill_tokens = tokens, .decode_kv_read = i * 53 % 1000},
                 0.02 + 0.001 * tokens);
   }
-  model.learn({.decode_rows = 1, .prefill_tokens = 0, .kv_read = 10}, 0.02);
+  model.learn({.decode_rows = 1, .prefill_tokens = 0, .decode_kv_read = 10}, 0.02);
   return model;
 }
 
@@ -112,7 +112,7 @@ TEST(ChunkSizer, TakesNoPrefillInAMeasuringStep) {
   World world;
   world.add_decode();
   for (int i = 0; i < StepTimeModel::kProbeSteps; ++i)
-    model.learn({.decode_rows = 1, .prefill_tokens = 10, .kv_read = 100}, 0.03);
+    model.learn({.decode_rows = 1, .prefill_tokens = 10, .decode_kv_read = 100}, 0.03);
   EXPECT_EQ(ChunkSizer(*world.plan, model, 0, world.config).limit(0), 0);
   world.config.max_itl_stretch = 0.0;
   EXPECT_EQ(ChunkSizer(*world.plan, model, 0, world.config).limit(0), INT_MAX)
