@@ -4,6 +4,7 @@
 #include <boost/json.hpp>
 #include <cmath>
 #include <exception>
+#include <new>
 
 namespace inferno::serve {
 
@@ -65,6 +66,9 @@ Result<json::object> parse_json_object(std::string_view body) {
                   shown(value));
     }
     return std::move(value.get_object());
+  } catch (const std::bad_alloc&) {
+    return fail(Fault::kOverloaded, "There is no memory now for the request's body of {} bytes.",
+                body.size());
   } catch (const std::exception& error) {
     return fail(Fault::kInvalid, "The request's body cannot be read: {}.", error.what());
   }

@@ -28,7 +28,8 @@ namespace inferno::serve {
 inline constexpr size_t kMaxJsonDepth = 128;
 
 // The JSON object in a request's body. kInvalid when it is not JSON (RFC 8259, UTF-8, no lone
-// surrogates), nests deeper than kMaxJsonDepth, or is not an object.
+// surrogates), nests deeper than kMaxJsonDepth, or is not an object;
+// kOverloaded when there is no memory for it.
 Result<boost::json::object> parse_json_object(std::string_view body);
 
 // The value as JSON for an error message, cut after some characters.
