@@ -35,12 +35,12 @@ constexpr const char* kMemoryRetryAfter = "1";
 // A body as the parser fills it, counted against the server's budget while it arrives. Room is made
 // for what has come, not for what the header announces.
 struct CountedBody {
-  struct value_type {
+  struct value_type {  // NOLINT(readability-identifier-naming): Beast names it
     std::string bytes;
     std::shared_ptr<BodyClaim> claim;  // set before the first byte
   };
 
-  class reader {
+  class reader {  // NOLINT(readability-identifier-naming): Beast names it
    public:
     template <bool kIsRequest, typename Fields>
     reader(http::header<kIsRequest, Fields>& /*header*/, value_type& body) : body_(body) {}
