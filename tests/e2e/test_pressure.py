@@ -1,7 +1,7 @@
 """Clients and neighbours that press on the server: the others keep what they were promised.
 
 Short memory, busy processors, clients that never read, clients that send a byte at a time, more
-bodies than there is room for. accept/pressure.py does the same at full size and to the timeouts.
+bodies than there is room for.
 
 Covers src/net/connection.cc and src/net/body_budget.cc.
 """
