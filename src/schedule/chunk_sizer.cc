@@ -17,7 +17,7 @@ double longest_step_s(const StepPlan& plan, double decode_s, int waiting_count,
     most_s = std::min(most_s, config.targets[index].tpot_s * ChunkSizer::kTargetShare);
     has_unclassed |= !chunk.sequence->traits.service_class;
   }
-  const bool is_crowded = waiting_count >= static_cast<int>(plan.chunks().size());
+  const bool is_crowded = waiting_count > static_cast<int>(plan.chunks().size());
   if (has_unclassed && !is_crowded && config.max_itl_stretch > 0.0) {
     most_s = std::min(most_s, config.max_itl_stretch * decode_s);
   }
@@ -43,7 +43,7 @@ ChunkSizer::ChunkSizer(const StepPlan& plan, const StepTimeModel& model, int wai
     least_tokens_ = kUnlearnedTokens;
     return;
   }
-  left_s_ = std::max(0.0, most_s - decode_s);
+  left_s_ = std::max(kLeastShare * decode_s, most_s - decode_s);
 }
 
 int ChunkSizer::limit(int first) const {

@@ -6,12 +6,17 @@
 //   no row decodes        as long as it likes: the token budget is the only limit
 //   rows with a class     the strictest time per token of their classes, with a margin
 //   rows without one      the same with the standard class's, and max_itl_stretch times what the
-//                         step takes without prefill, unless as many requests wait as rows decode:
+//                         step takes without prefill, unless more requests wait than rows decode:
 //                         then smooth streams would cost those who wait more than they are worth
 //
-// The strictest of these holds. Whatever it is, kLeastTokens a step go through; only one step in
-// StepTimeModel::kProbeSteps takes none, to measure what a step takes without. While the
+// The strictest of these holds. Whatever it is, prefill has a share of the time: a step may always
+// be longer by kLeastShare, and takes a token at least. So prompts advance at a fifth of the speed
+// they have without streams, or more, however deep they are and however slow the model. Only one
+// step in StepTimeModel::kProbeSteps takes none, to measure what a step takes without. While the
 // step-time model has not learned enough, kUnlearnedTokens go through.
+//
+// A least number of tokens could not keep the promise: what a token costs grows with its position,
+// for a small model several times within 4,000 of them.
 //
 // Threads: belongs to the engine thread; one for every step. Cost: O(rows) to construct.
 #pragma once
@@ -26,12 +31,15 @@ namespace inferno::schedule {
 
 class ChunkSizer {
  public:
-  // Prompt tokens that a step may take at least: one page, so that a prompt of n tokens is computed
-  // after about n / 16 steps at the latest, once it is its turn.
-  static constexpr int kLeastTokens = kv::kPageTokens;
+  // The time that prefill has in any step, as a part of what the step takes without: a fifth of the
+  // engine's time is prefill's then. Streams whose targets cannot be kept at all are slowed by no
+  // more than this for the sake of those who wait.
+  static constexpr double kLeastShare = 0.25;
+  // Prompt tokens that a step may take at least: what a token costs may be more than the share.
+  static constexpr int kLeastTokens = 1;
   // What a step may take before the model knows what it costs: few enough that streams go on while
   // it learns, which takes some such steps.
-  static constexpr int kUnlearnedTokens = 2 * kLeastTokens;
+  static constexpr int kUnlearnedTokens = 2 * kv::kPageTokens;
   // The part of a class's time per token that steps are planned to take: predictions are off by a
   // few per cent, and the mean of all steps has to stay below the target.
   static constexpr double kTargetShare = 0.9;

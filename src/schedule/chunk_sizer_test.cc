@@ -15,12 +15,12 @@ using request::ServiceClass;
 StepTimeModel taught() {
   StepTimeModel model;
   for (int i = 0; i < 50; ++i) {
-    model.learn({.decode_rows = i % 7, .prefill_tokens = 0, .decode_kv_read = i * 37 % 1000}, 0.02);
+    model.learn({.decode_rows = i % 7, .prefill_tokens = 0, .kv_read = i * 37 % 1000}, 0.02);
     const int tokens = 10 + i * 13 % 90;
-    model.learn({.decode_rows = i % 5, .prefill_tokens = tokens, .decode_kv_read = i * 53 % 1000},
+    model.learn({.decode_rows = i % 5, .prefill_tokens = tokens, .kv_read = i * 53 % 1000},
                 0.02 + 0.001 * tokens);
   }
-  model.learn({.decode_rows = 1, .prefill_tokens = 0, .decode_kv_read = 10}, 0.02);
+  model.learn({.decode_rows = 1, .prefill_tokens = 0, .kv_read = 10}, 0.02);
   return model;
 }
 
@@ -67,10 +67,11 @@ TEST(ChunkSizer, GivesUpTheStretchWhenMoreWaitThanRun) {
   const StepTimeModel model = taught();
   World world;
   world.add_decode();
-  EXPECT_EQ(ChunkSizer(*world.plan, model, 1, world.config).limit(0), INT_MAX);
+  EXPECT_LT(ChunkSizer(*world.plan, model, 1, world.config).limit(0), INT_MAX);
+  EXPECT_EQ(ChunkSizer(*world.plan, model, 2, world.config).limit(0), INT_MAX);
   world.config.targets[1].tpot_s = 0.1;
   const double left_s = 0.1 * ChunkSizer::kTargetShare - 0.02;
-  EXPECT_NEAR(ChunkSizer(*world.plan, model, 1, world.config).limit(0), left_s / 0.001, 2);
+  EXPECT_NEAR(ChunkSizer(*world.plan, model, 2, world.config).limit(0), left_s / 0.001, 2);
 }
 
 TEST(ChunkSizer, KeepsTheStricterTargetOfTheClass) {
@@ -83,16 +84,34 @@ TEST(ChunkSizer, KeepsTheStricterTargetOfTheClass) {
   EXPECT_NEAR(ChunkSizer(*world.plan, model, 0, world.config).limit(0), left_s / 0.001, 2);
 }
 
-TEST(ChunkSizer, LetsALeastNumberOfTokensThroughInAll) {
+TEST(ChunkSizer, GivesPrefillALeastShareOfTheTime) {
   const StepTimeModel model = taught();
   World world(ServiceClass::kInteractive);
   world.add_decode();
   world.config.targets[0].tpot_s = 0.001;  // cannot be kept at all
   ChunkSizer sizer(*world.plan, model, 0, world.config);
-  EXPECT_EQ(sizer.limit(0), ChunkSizer::kLeastTokens);
-  sizer.spend(0, 10);
-  EXPECT_EQ(sizer.limit(500), ChunkSizer::kLeastTokens - 10);
-  sizer.spend(500, ChunkSizer::kLeastTokens - 10);
+  const int share = sizer.limit(0);
+  EXPECT_NEAR(share, ChunkSizer::kLeastShare * 0.02 / 0.001, 1);
+  sizer.spend(0, share);
+  EXPECT_EQ(sizer.limit(500), 0);
+}
+
+TEST(ChunkSizer, LetsATokenThroughHoweverDeepItLies) {
+  StepTimeModel model;
+  for (int i = 0; i < 100; ++i) {
+    model.learn({.decode_rows = 1, .kv_read = 10}, 0.02);
+    const bool is_deep = i % 2 == 0;
+    const int count = is_deep ? 2 : 20;
+    const int64_t read = positions_read(is_deep ? 50'000 : 0, count);
+    model.learn({.decode_rows = 1, .prefill_tokens = count, .kv_read = 10 + read},
+                is_deep ? 0.121 : 0.03);
+  }
+  World world;
+  world.add_decode();
+  ChunkSizer sizer(*world.plan, model, 0, world.config);
+  EXPECT_GT(sizer.limit(0), 10);
+  EXPECT_EQ(sizer.limit(100'000), ChunkSizer::kLeastTokens) << "0.1 s a token";
+  sizer.spend(100'000, 1);
   EXPECT_EQ(sizer.limit(0), 0);
 }
 
@@ -112,7 +131,7 @@ TEST(ChunkSizer, TakesNoPrefillInAMeasuringStep) {
   World world;
   world.add_decode();
   for (int i = 0; i < StepTimeModel::kProbeSteps; ++i)
-    model.learn({.decode_rows = 1, .prefill_tokens = 10, .decode_kv_read = 100}, 0.03);
+    model.learn({.decode_rows = 1, .prefill_tokens = 10, .kv_read = 100}, 0.03);
   EXPECT_EQ(ChunkSizer(*world.plan, model, 0, world.config).limit(0), 0);
   world.config.max_itl_stretch = 0.0;
   EXPECT_EQ(ChunkSizer(*world.plan, model, 0, world.config).limit(0), INT_MAX)

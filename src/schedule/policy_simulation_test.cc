@@ -225,8 +225,7 @@ TEST(PolicySimulation, AgeingBoundsTheWaitUnderPermanentOverload) {
   // The bound of scheduler.h: D the longest step; the prefill of a step is what 31 decoding rows
   // leave; X what 32 running interactive requests of at most 225 + 60 tokens need.
   const int prefill = config.max_num_batched_tokens - config.max_num_seqs;
-  const double step_s =
-      cost.of({.decode_rows = 32, .prefill_tokens = prefill, .decode_kv_read = 500'000});
+  const double step_s = cost.of({.decode_rows = 32, .prefill_tokens = prefill, .kv_read = 500'000});
   const double own_s = step_s * (600 / (prefill / config.aged_share) + 1 + 120);
   const double ends_s = step_s * (32 * 225 / prefill + 1 + 60);
   for (uint64_t seed = 1; seed <= 3; ++seed) {
@@ -301,7 +300,7 @@ TEST(PolicySimulation, ALongPromptDoesNotStallRunningStreams) {
   const double p99 = gaps[gaps.size() * 99 / 100];
   const double median = quiet[quiet.size() / 2];
   EXPECT_LT(p99, 2.0 * median);
-  EXPECT_LT(gaps.size(), 4000u / (2 * ChunkSizer::kLeastTokens)) << "the limit is not made use of";
+  EXPECT_LT(gaps.size(), 4000u / 32) << "the limit is not made use of";
 }
 
 }  // namespace

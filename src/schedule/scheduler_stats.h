@@ -17,9 +17,7 @@ namespace inferno::schedule {
 struct StepFeatures {
   int decode_rows = 0;     // sequences that compute one token
   int prefill_tokens = 0;  // tokens of all other chunks
-  // Positions read by attention, summed over the tokens of each kind.
-  int64_t decode_kv_read = 0;
-  int64_t prefill_kv_read = 0;
+  int64_t kv_read = 0;     // positions read by attention, summed over all tokens
 };
 
 // Per service class; requests without a class count as standard.

@@ -43,9 +43,9 @@ TEST(Scheduler, CutsALongPromptIntoChunksOfTheBudget) {
 
 TEST(Scheduler, DecodesBeforeItPrefills) {
   kv::BlockPool pool(100);
-  Scheduler scheduler({.max_num_seqs = 4, .max_num_batched_tokens = 32}, pool);
+  Scheduler scheduler({.max_num_seqs = 4, .max_num_batched_tokens = 16}, pool);
   auto first = sequence_of(1, 64, 1000);
-  auto second = sequence_of(2, 20, 5000);
+  auto second = sequence_of(2, 10, 5000);
   scheduler.add(*second, kStart);
   run_step(scheduler, scheduler.schedule(kStart));
   scheduler.add(*first, kStart);
@@ -53,7 +53,7 @@ TEST(Scheduler, DecodesBeforeItPrefills) {
   ASSERT_EQ(chunks.size(), 2u);
   EXPECT_EQ(chunks[0].sequence, second.get());
   EXPECT_EQ(chunks[0].count, 1);
-  EXPECT_EQ(chunks[1].count, 31);
+  EXPECT_EQ(chunks[1].count, 15);
 }
 
 TEST(Scheduler, AdmitsInTheOrderOfArrivalAndNoMoreThanItsLimit) {

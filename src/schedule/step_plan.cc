@@ -66,14 +66,9 @@ int StepPlan::unplanned_of(const Sequence& sequence) const {
 StepFeatures StepPlan::features() const {
   StepFeatures features;
   for (const ScheduledChunk& chunk : chunks_) {
-    const int64_t read = positions_read(chunk.first, chunk.count);
-    if (chunk.known_count() == 1 && chunk.yields) {
-      features.decode_rows += chunk.count;
-      features.decode_kv_read += read;
-    } else {
-      features.prefill_tokens += chunk.count;
-      features.prefill_kv_read += read;
-    }
+    const bool is_decode = chunk.known_count() == 1 && chunk.yields;
+    (is_decode ? features.decode_rows : features.prefill_tokens) += chunk.count;
+    features.kv_read += positions_read(chunk.first, chunk.count);
   }
   return features;
 }

@@ -57,8 +57,7 @@ TEST(StepPlan, TellsWhatAStepConsistsOf) {
   const StepFeatures features = plan.features();
   EXPECT_EQ(features.decode_rows, 1);
   EXPECT_EQ(features.prefill_tokens, 2);
-  EXPECT_EQ(features.decode_kv_read, 30);
-  EXPECT_EQ(features.prefill_kv_read, 5 + 6);
+  EXPECT_EQ(features.kv_read, 30 + 5 + 6);
 }
 
 TEST(StepPlan, DraftsAreRowsOfTheirSequenceAndNotKnownTokens) {
@@ -76,7 +75,7 @@ TEST(StepPlan, DraftsAreRowsOfTheirSequenceAndNotKnownTokens) {
   EXPECT_EQ(chunk.known_count(), 1);
   EXPECT_TRUE(chunk.yields);
   EXPECT_EQ(plan.features().decode_rows, 4);
-  EXPECT_EQ(plan.features().decode_kv_read, 30 + 31 + 32 + 33);
+  EXPECT_EQ(plan.features().kv_read, 30 + 31 + 32 + 33);
   plan.remove(*sequence);
   EXPECT_EQ(plan.budget(), 50);
 }

@@ -29,7 +29,7 @@ constexpr int kFirstMisses = 4;
 
 StepTimeModel::Vector StepTimeModel::vector_of(const StepFeatures& features) {
   return {1.0, features.decode_rows * kRowScale, features.prefill_tokens * kPrefillScale,
-          static_cast<double>((features.decode_kv_read + features.prefill_kv_read)) * kReadScale};
+          static_cast<double>(features.kv_read) * kReadScale};
 }
 
 double StepTimeModel::product(const Vector& a, const Vector& b) {

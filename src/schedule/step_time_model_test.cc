@@ -12,7 +12,7 @@ struct Machine {
   double step_s = 0.02, row_s = 0.0005, prefill_s = 0.0003, read_s = 2e-8;
   double of(const StepFeatures& f) const {
     return step_s + row_s * f.decode_rows + prefill_s * f.prefill_tokens +
-           read_s * static_cast<double>(f.decode_kv_read + f.prefill_kv_read);
+           read_s * static_cast<double>(f.kv_read);
   }
 };
 
@@ -20,8 +20,8 @@ StepFeatures random_step(std::mt19937_64& random) {
   StepFeatures features;
   features.decode_rows = static_cast<int>(random() % 32);
   features.prefill_tokens = random() % 2 == 0 ? 0 : static_cast<int>(random() % 500) + 1;
-  features.decode_kv_read = static_cast<int64_t>(features.decode_rows * (100 + random() % 2000) +
-                                                 features.prefill_tokens * (random() % 1000));
+  features.kv_read = static_cast<int64_t>(features.decode_rows * (100 + random() % 2000) +
+                                          features.prefill_tokens * (random() % 1000));
   return features;
 }
 
@@ -48,10 +48,10 @@ double worst_error(const StepTimeModel& model, const Machine& machine) {
 TEST(StepTimeModel, IsTrustedAfterEnoughStepsOfBothKinds) {
   StepTimeModel model;
   for (int i = 0; i < 20; ++i)
-    model.learn({.decode_rows = 1, .prefill_tokens = 0, .decode_kv_read = 10}, 0.02);
+    model.learn({.decode_rows = 1, .prefill_tokens = 0, .kv_read = 10}, 0.02);
   EXPECT_FALSE(model.is_trusted());
   for (int i = 0; i < StepTimeModel::kTrustedSteps; ++i)
-    model.learn({.decode_rows = 1, .prefill_tokens = 64, .decode_kv_read = 2000}, 0.04);
+    model.learn({.decode_rows = 1, .prefill_tokens = 64, .kv_read = 2000}, 0.04);
   EXPECT_TRUE(model.is_trusted());
 }
 
@@ -89,8 +89,8 @@ TEST(StepTimeModel, NeverExpectsLessTimeOfMoreWork) {
   std::uniform_real_distribution<double> any(0.001, 1.0);
   for (int i = 0; i < 2000; ++i) {
     model.learn(random_step(random), any(random));
-    const StepFeatures less{.decode_rows = 3, .prefill_tokens = 10, .decode_kv_read = 500};
-    const StepFeatures more{.decode_rows = 4, .prefill_tokens = 20, .decode_kv_read = 5000};
+    const StepFeatures less{.decode_rows = 3, .prefill_tokens = 10, .kv_read = 500};
+    const StepFeatures more{.decode_rows = 4, .prefill_tokens = 20, .kv_read = 5000};
     ASSERT_LE(model.predict(less), model.predict(more)) << "after step " << i;
     ASSERT_GE(model.predict(less), 0.0);
   }
@@ -99,7 +99,7 @@ TEST(StepTimeModel, NeverExpectsLessTimeOfMoreWork) {
 TEST(StepTimeModel, StaysSoundOverHundredsOfThousandsOfEqualSteps) {
   StepTimeModel model;
   teach(model, {}, 300, 1);
-  const StepFeatures same{.decode_rows = 8, .prefill_tokens = 32, .decode_kv_read = 10'000};
+  const StepFeatures same{.decode_rows = 8, .prefill_tokens = 32, .kv_read = 10'000};
   for (int i = 0; i < 300'000; ++i)
     model.learn(same, Machine{}.of(same));
   EXPECT_NEAR(model.predict(same), Machine{}.of(same), 1e-3);
@@ -110,22 +110,22 @@ TEST(StepTimeModel, StaysSoundOverHundredsOfThousandsOfEqualSteps) {
 TEST(StepTimeModel, IgnoresAClockThatStandsStill) {
   StepTimeModel model;
   for (int i = 0; i < 100; ++i) {
-    model.learn({.decode_rows = 1, .prefill_tokens = 0, .decode_kv_read = 10}, 0.0);
-    model.learn({.decode_rows = 1, .prefill_tokens = 9, .decode_kv_read = 10}, 0.0);
+    model.learn({.decode_rows = 1, .prefill_tokens = 0, .kv_read = 10}, 0.0);
+    model.learn({.decode_rows = 1, .prefill_tokens = 9, .kv_read = 10}, 0.0);
   }
   EXPECT_FALSE(model.is_trusted());
-  EXPECT_EQ(model.predict({.decode_rows = 1, .prefill_tokens = 9, .decode_kv_read = 10}), 0.0);
+  EXPECT_EQ(model.predict({.decode_rows = 1, .prefill_tokens = 9, .kv_read = 10}), 0.0);
 }
 
 TEST(StepTimeModel, WantsAStepWithoutPrefillNowAndThen) {
   StepTimeModel model;
-  const StepFeatures mixed{.decode_rows = 2, .prefill_tokens = 32, .decode_kv_read = 1000};
+  const StepFeatures mixed{.decode_rows = 2, .prefill_tokens = 32, .kv_read = 1000};
   for (int i = 0; i < StepTimeModel::kFirstProbeSteps; ++i) {
     EXPECT_FALSE(model.wants_decode_only_step());
     model.learn(mixed, 0.05);
   }
   EXPECT_TRUE(model.wants_decode_only_step());
-  model.learn({.decode_rows = 2, .prefill_tokens = 0, .decode_kv_read = 100}, 0.02);
+  model.learn({.decode_rows = 2, .prefill_tokens = 0, .kv_read = 100}, 0.02);
   EXPECT_FALSE(model.wants_decode_only_step());
 }
 

@@ -44,7 +44,7 @@ struct StepCost {
 
   double of(const StepFeatures& features) const {
     return step_s + row_s * features.decode_rows + prefill_s * features.prefill_tokens +
-           read_s * static_cast<double>(features.decode_kv_read + features.prefill_kv_read);
+           read_s * static_cast<double>(features.kv_read);
   }
 };
 
@@ -106,8 +106,7 @@ class TestEngine {
       const bool decodes = chunk.count == 1 && chunk.yields;
       features.decode_rows += decodes ? 1 : 0;
       features.prefill_tokens += decodes ? 0 : chunk.count;
-      (decodes ? features.decode_kv_read : features.prefill_kv_read) +=
-          positions_read(chunk.first, chunk.count);
+      features.kv_read += positions_read(chunk.first, chunk.count);
       computed_tokens_ += chunk.count;
     }
     clock_.advance(cost_.of(features));
