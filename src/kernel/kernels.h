@@ -33,7 +33,7 @@ struct KernelTable {
   //                     dot = sum of (code - zero_point) * q           exact int32 (codebook value
   //                     if there is one)
   //                     t = fma(float(dot), scale_w[g] * scale_x[g], t)
-  //                     with a minimum: t = fma(float(sum of q), minimum[g] * scale_x[g], t)
+  //                     with a minimum: t = fma(float(sum of q) * scale_x[g], minimum[g], t)
   //   kQ2K ... kQ6K, kCodebook4K, kCodebook4KFine, kTernaryK
   //                   t = 0; for super-blocks b of 256 ascending:
   //                     isum = sum over sub-blocks of sub_scale * dot  exact int32

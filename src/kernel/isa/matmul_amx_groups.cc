@@ -21,7 +21,7 @@ struct Scratch {
   GroupPanel panel[kAmxPanels];
   GatheredRows rows;
   alignas(64) float scale[kGatheredRows][8];  // of the gathered rows, [group]
-  alignas(64) float sum[kGatheredRows][8];    // of q, with minima
+  alignas(64) float sum[kGatheredRows][8];    // of q, times scale: with minima
   alignas(64) int32_t dots[4][16][16];        // of two pairs of groups
   float totals[kMostBlockRows][kAmxPanels][16];
 };
@@ -55,7 +55,8 @@ void gather(const RowSlice& from, int count, int subs, Scratch& to) {
     if constexpr (S::kMinimum) {
       const __m256i sums = _mm256_maskz_loadu_epi16(sixteens, from.sum + r * from.sum_stride);
       const __m256i pairs = _mm256_madd_epi16(sums, _mm256_set1_epi16(1));
-      _mm256_store_ps(to.sum[row], exists ? _mm256_cvtepi32_ps(pairs) : _mm256_setzero_ps());
+      const __m256 sum = _mm256_mul_ps(_mm256_cvtepi32_ps(pairs), scale);
+      _mm256_store_ps(to.sum[row], exists ? sum : _mm256_setzero_ps());
     }
   }
 }
@@ -87,8 +88,7 @@ INFERNO_INLINE inline void add_group(const Scratch& scratch, const GroupPanel& p
     const Floats scale_x = set1(scratch.scale[row + r][group]);
     total[r] = fma(to_float(load_int(dots[r])), mul(scale, scale_x), total[r]);
     if constexpr (S::kMinimum) {
-      const Floats sum = set1(scratch.sum[row + r][group]);
-      total[r] = fma(sum, mul(minimum, scale_x), total[r]);
+      total[r] = fma(set1(scratch.sum[row + r][group]), minimum, total[r]);
     }
   });
 }

@@ -5,26 +5,36 @@
 namespace inferno::kernel::INFERNO_ISA {
 namespace {
 
-// What a row's sums of q become, for up to 8 groups.
+// What a row's sums of q become, for up to 8 groups: one of the two.
 struct GroupSums {
-  alignas(32) int32_t start[8];  // -zero_point * sum(q)
-  alignas(32) float sum[8];
+  alignas(32) int32_t start[8];  // without minima: -zero_point * sum(q)
+  alignas(32) float sum[8];      // with minima: sum(q) * scale_x
 };
 
-void sum_groups(const int16_t* sum, const StretchShape& shape, GroupSums& out) {
+template <bool kMinimum>
+void sum_groups(const int16_t* sum, const float* scale_x, const StretchShape& shape,
+                GroupSums& out) {
   for (int g = 0; g < shape.subs; ++g) {
     const int32_t total = sum[2 * g] + sum[2 * g + 1];
-    out.start[g] = -shape.zero_point * total;
-    out.sum[g] = static_cast<float>(total);
+    if constexpr (kMinimum) {
+      out.sum[g] = static_cast<float>(total) * scale_x[g];
+    } else {
+      out.start[g] = -shape.zero_point * total;
+    }
   }
 }
 
-INFERNO_INLINE inline void sum_8_groups(const int16_t* sum, int zero_point, GroupSums& out) {
+template <bool kMinimum>
+INFERNO_INLINE inline void sum_8_groups(const int16_t* sum, const float* scale_x, int zero_point,
+                                        GroupSums& out) {
   const __m256i sixteens = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(sum));
   const __m256i totals = _mm256_madd_epi16(sixteens, _mm256_set1_epi16(1));
-  _mm256_store_si256(reinterpret_cast<__m256i*>(out.start),
-                     _mm256_mullo_epi32(totals, _mm256_set1_epi32(-zero_point)));
-  _mm256_store_ps(out.sum, _mm256_cvtepi32_ps(totals));
+  if constexpr (kMinimum) {
+    _mm256_store_ps(out.sum, _mm256_mul_ps(_mm256_cvtepi32_ps(totals), _mm256_loadu_ps(scale_x)));
+  } else {
+    _mm256_store_si256(reinterpret_cast<__m256i*>(out.start),
+                       _mm256_mullo_epi32(totals, _mm256_set1_epi32(-zero_point)));
+  }
 }
 
 // One group: total = fma(dot, scale_w * scale_x, total), then the minimum's part.
@@ -53,7 +63,7 @@ INFERNO_INLINE inline void add_group(const S (&source)[kPanels], const RowSlice&
       const Floats scale_x = set1(rows.scale[r * rows.scale_stride + static_cast<size_t>(group)]);
       total[r][p] = fma(to_float(dot[r][p].finish()), mul(scale, scale_x), total[r][p]);
       if constexpr (S::kMinimum) {
-        total[r][p] = fma(set1(sums[r].sum[group]), mul(minimum, scale_x), total[r][p]);
+        total[r][p] = fma(set1(sums[r].sum[group]), minimum, total[r][p]);
       }
     });
   });
@@ -67,10 +77,11 @@ struct Groups {
     GroupSums sums[kRows];
     unroll<0, kRows>([&](auto r) INFERNO_INLINE {
       const int16_t* sum = rows.sum + r * rows.sum_stride;
+      const float* scale_x = rows.scale + r * rows.scale_stride;
       if (shape.subs == 8) {
-        sum_8_groups(sum, shape.zero_point, sums[r]);
+        sum_8_groups<S::kMinimum>(sum, scale_x, shape.zero_point, sums[r]);
       } else {
-        sum_groups(sum, shape, sums[r]);
+        sum_groups<S::kMinimum>(sum, scale_x, shape, sums[r]);
       }
     });
     for (int group = 0; group < shape.subs; ++group) {

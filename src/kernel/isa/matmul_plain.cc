@@ -44,8 +44,8 @@ void add_groups(const PackedMatrix& w, const UnpackedStretch& stretch, const Row
       const float scale = stretch.scale[g][o] * x.scale[g];
       total[o] = __builtin_fmaf(static_cast<float>(dots.dot[o]), scale, total[o]);
       if (!w.has_minimum) continue;
-      const float minimum = stretch.minimum[g][o] * x.scale[g];
-      total[o] = __builtin_fmaf(static_cast<float>(dots.sum), minimum, total[o]);
+      const float sum = static_cast<float>(dots.sum) * x.scale[g];
+      total[o] = __builtin_fmaf(sum, stretch.minimum[g][o], total[o]);
     }
   }
 }
