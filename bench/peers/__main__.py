@@ -11,11 +11,12 @@ import argparse
 import json
 import os
 import pathlib
+import signal
 import sys
 import time
 
 from bench.peers import contenders, processes, report
-from bench.peers.cases import PEERS, ROWS, US, select
+from bench.peers.cases import PEERS, ROWS, US, Selection
 from bench.peers.contenders import Failed, Stable
 from bench.peers.install import ROOT, Absent, Home, cpu_flags, default_home, run, say
 from bench.stats import turned
@@ -36,6 +37,9 @@ def parse_arguments(arguments=None):
     parser.add_argument("--models", **several, metavar="MODEL", help="default: all")
     parser.add_argument("--peers", **several, metavar="PEER",
                         help=f"of {', '.join(PEERS)}; default: all")
+    parser.add_argument("--all", action="store_true",
+                        help="also what takes minutes: deep-1b, batch-1b, vLLM for every model; "
+                        "about twice the time")
     parser.add_argument("--rounds", type=int, default=3, help="default: %(default)s")
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)),
                         help="of every side; default: the cores, %(default)s")
@@ -53,7 +57,7 @@ def parse_arguments(arguments=None):
     if options.rounds < 1 or options.threads < 1:
         parser.error("--rounds and --threads are at least 1")
     try:
-        options.rows = select(options.cases, options.models, options.peers)
+        options.rows = Selection(options.cases, options.models, options.peers, options.all).rows()
     except ValueError as error:
         parser.error(str(error))
     if not options.rows:
@@ -117,16 +121,16 @@ class Run:
         samples = {}
         for name, side in list(sides.items()):
             try:
-                if row.case.kind in PROCESS_KINDS:
+                if row.case.kind in ("start", "lookup"):
                     side.sample(row.case)  # the file goes into the page cache
-                else:
+                elif row.case.kind != "memory":
                     self.say(f"{row.name}: {name} prepares")
                     side.open(row.case, self.options.rounds)
                 samples[name] = []
             except Failed as error:
                 absent[name] = str(error)
                 del sides[name]
-        for number in range(self.options.rounds):
+        for number in range(self.rounds_of(row)):
             for name in turned(list(sides), number):
                 self.sample(row, name, sides, samples, absent)
         for side in sides.values():
@@ -134,6 +138,9 @@ class Run:
         if row.case.kind == "lookup":
             self.check_equal_answers(sides, absent)
         return report.summarize(row, samples, absent, self.has_amx)
+
+    def rounds_of(self, row):
+        return 1 if row.case.kind == "memory" else self.options.rounds  # no noise in memory
 
     def sample(self, row, name, sides, samples, absent):
         try:
@@ -144,7 +151,7 @@ class Run:
             self.say(f"{row.name}: {name} failed: {error}")
             return
         samples[name].append(taken)
-        turn = f"round {len(samples[name])} of {self.options.rounds}"
+        turn = f"round {len(samples[name])} of {self.rounds_of(row)}"
         figure = f"{report.number(taken['value'])} {row.case.unit}"
         self.say(f"{row.name}: {turn}: {name} {figure}")
 
@@ -228,6 +235,7 @@ def main(arguments=None):
         return 0
     if not pathlib.Path(options.binary).exists():
         sys.exit(f"{options.binary} does not exist: ./dev build")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the workers are ended too
     whole = Run(options)
     complete = whole.install()
     if options.install_only:

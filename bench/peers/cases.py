@@ -5,7 +5,7 @@ OpenVINO runs the same shape quantized to int4 by its own tool, vLLM the same sh
 ratios depend on whether the processor has AMX, as it moves every engine's limits.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 LLAMA, OPENVINO, VLLM = "llama.cpp", "openvino", "vllm"
 PEERS = (LLAMA, OPENVINO, VLLM)
@@ -66,6 +66,8 @@ class Row:
     wanted_of_memory: float | None = None  # share of the memory rate measured in the run
     wanted_of_memory_with_amx: float | None = None
     wanted_of_int8: float | None = None  # share of the int8 peak measured in the run
+    is_long: bool = False  # takes minutes: only with --all, or when it is named
+    long_engines: tuple = ()  # likewise: engines that load for minutes for this model
 
 
 PREFILL = Case("prefill", 512)
@@ -100,6 +102,7 @@ FILES_BF16 = {
 FILES_DEEP = {name: FILES_1B[name] for name in (US, LLAMA, OPENVINO)}
 FILES_PROCESS = {US: QWEN, LLAMA: QWEN}
 
+LOADS_LONG = {"long_engines": (VLLM,)}
 QUANTIZED_PREFILL = {
     "wanted": {LLAMA: 2.5, OPENVINO: 1.6},
     "wanted_with_amx": {BEST: 8.0},
@@ -122,10 +125,10 @@ DEEP_WANTED = {
 
 # Rows of one model are neighbours: an engine stays loaded until no later row needs it.
 ROWS = (
-    Row("prefill-1b", "llama-1b", PREFILL, FILES_1B, **QUANTIZED_PREFILL),
-    Row("decode-1b", "llama-1b", DECODE, FILES_1B, **QUANTIZED_DECODE),
-    Row("deep-1b", "llama-1b", DEEP, FILES_DEEP, **DEEP_WANTED),
-    Row("batch-1b", "llama-1b", BATCH, FILES_1B, **BATCHED),
+    Row("prefill-1b", "llama-1b", PREFILL, FILES_1B, **QUANTIZED_PREFILL, **LOADS_LONG),
+    Row("decode-1b", "llama-1b", DECODE, FILES_1B, **QUANTIZED_DECODE, **LOADS_LONG),
+    Row("deep-1b", "llama-1b", DEEP, FILES_DEEP, is_long=True, **DEEP_WANTED),
+    Row("batch-1b", "llama-1b", BATCH, FILES_1B, is_long=True, **BATCHED),
     Row("prefill-qwen", "qwen-1.5b", PREFILL, FILES_QWEN, **QUANTIZED_PREFILL),
     Row("decode-qwen", "qwen-1.5b", DECODE, FILES_QWEN, **QUANTIZED_DECODE),
     Row("batch-qwen", "qwen-1.5b", BATCH, FILES_QWEN, **BATCHED),
@@ -138,7 +141,7 @@ ROWS = (
         wanted={VLLM: 1.5},
         wanted_with_amx={BEST: 1.3},
     ),
-    Row("prefill-smollm2", "smollm2-135m", PREFILL, FILES_SMOLLM2, **SMALL),
+    Row("prefill-smollm2", "smollm2-135m", PREFILL, FILES_SMOLLM2, **SMALL, **LOADS_LONG),
     Row(
         "decode-smollm2",
         "smollm2-135m",
@@ -146,6 +149,7 @@ ROWS = (
         FILES_SMOLLM2,
         wanted={LLAMA: 2.0},
         wanted_with_amx={LLAMA: 2.0},
+        **LOADS_LONG,
     ),
     Row(
         "lookup-qwen",
@@ -165,28 +169,40 @@ def wanted_of(row, has_amx):
     return (row.wanted_with_amx or row.wanted) if has_amx else row.wanted
 
 
-def select(names, models, peers):
-    """Rows that are asked for (no names: all), with the files of the asked peers only.
+@dataclass(frozen=True)
+class Selection:
+    """What the command line asks for; nothing said is all that does not take long."""
 
-    ValueError names a row, model or peer that does not exist.
-    """
-    for asked, known, what in (
-        (names, [row.name for row in ROWS] + [row.case.kind for row in ROWS], "case"),
-        (models, [row.model for row in ROWS], "model"),
-        (peers, PEERS, "peer"),
-    ):
-        unknown = sorted(set(asked) - set(known))
-        if unknown:
-            raise ValueError(f"no {what} '{unknown[0]}': {', '.join(dict.fromkeys(known))}")
-    kept = {US, *(peers or PEERS)}
-    return [
-        Row(
-            **{
-                **row.__dict__,
-                "files": {name: file for name, file in row.files.items() if name in kept},
-            }
+    names: tuple = ()  # of rows, or kinds of cases
+    models: tuple = ()
+    peers: tuple = ()
+    with_long: bool = False
+
+    def check(self):
+        """ValueError names a row, model or peer that does not exist."""
+        for asked, known, what in (
+            (self.names, [row.name for row in ROWS] + [row.case.kind for row in ROWS], "case"),
+            (self.models, [row.model for row in ROWS], "model"),
+            (self.peers, PEERS, "peer"),
+        ):
+            unknown = sorted(set(asked) - set(known))
+            if unknown:
+                raise ValueError(f"no {what} '{unknown[0]}': {', '.join(dict.fromkeys(known))}")
+
+    def has(self, row):
+        if row.is_long and not self.with_long and row.name not in self.names:
+            return False
+        return (not self.names or row.name in self.names or row.case.kind in self.names) and (
+            not self.models or row.model in self.models
         )
-        for row in ROWS
-        if (not names or row.name in names or row.case.kind in names)
-        and (not models or row.model in models)
-    ]
+
+    def files_of(self, row):
+        """The row's files by engine, less those of engines that take no part."""
+        kept = {US, *(self.peers or PEERS)}
+        if not self.with_long and not self.peers and row.name not in self.names:
+            kept -= set(row.long_engines)
+        return {name: file for name, file in row.files.items() if name in kept}
+
+    def rows(self):
+        self.check()
+        return [replace(row, files=self.files_of(row)) for row in ROWS if self.has(row)]

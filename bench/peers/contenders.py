@@ -47,7 +47,7 @@ class Worker:
         self.pending = b""
         try:
             self.version = self.answer(START_SECONDS)["version"]
-        except Failed:
+        except BaseException:
             self.stop()
             raise
         self.pause()
@@ -224,9 +224,11 @@ class Stable:
                 log = self.home.log(name.replace(" ", "-"))
                 made.append(Peer(name, Worker(command, environment, log)))
             return made
-        except (Absent, Failed, OSError) as error:
+        except BaseException as error:
             for contender in made:
                 contender.stop()
+            if not isinstance(error, (Absent, Failed, OSError)):
+                raise
             self.absent[(engine, file)] = str(error)
             raise Absent(str(error)) from error
 

@@ -5,6 +5,7 @@ each engine, llama.cpp's build, the models that are made. What is there is used 
 that cannot be had on this machine raises Absent with the reason; nothing stands in for it.
 """
 
+import json
 import os
 import pathlib
 import shutil
@@ -73,6 +74,13 @@ def requirements_without(metadata, dropped):
         if "extra ==" not in line and bare.lower() not in dropped:
             kept.append(line)
     return kept
+
+
+def group_size(folder):
+    """Weights with one scale: 128 as the exporter's default, 64 where that divides no row."""
+    config = json.loads((folder / "config.json").read_text())
+    widths = (config["hidden_size"], config["intermediate_size"])
+    return 128 if all(width % 128 == 0 for width in widths) else 64
 
 
 class Home:
@@ -152,7 +160,8 @@ class Home:
         options = [f"-DLLAMA_{name}=OFF" for name in (
             "CURL", "OPENSSL", "BUILD_TESTS", "BUILD_EXAMPLES", "USE_PREBUILT_UI")]
         run(["cmake", "-S", self.llama_source / "vendor" / "llama.cpp", "-B", self.llama_build,
-             *generator, "-DCMAKE_BUILD_TYPE=Release", "-DGGML_NATIVE=ON", *options,
+             *generator, "-DCMAKE_BUILD_TYPE=Release", "-DGGML_NATIVE=ON",
+             "-DCMAKE_BUILD_RPATH_USE_ORIGIN=ON", *options,
              *self.llama_compiler()], self.log("llama"))
         run(["cmake", "--build", self.llama_build, "-j", self.threads, "--target",
              *LLAMA_PROGRAMS], self.log("llama"))
@@ -201,7 +210,16 @@ class Home:
     # ---- models
 
     def path_of(self, file):
-        """Where a file of cases.py lies; made when absent."""
+        """Where a file of cases.py lies; made when absent. What failed is not tried again."""
+        if file in self.failures:
+            raise Absent(self.failures[file])
+        try:
+            return self.make(file)
+        except (Absent, OSError) as error:
+            self.failures[file] = str(error)
+            raise Absent(str(error)) from error
+
+    def make(self, file):
         if isinstance(file, CachedFile):
             return self.cached(file.model)
         if isinstance(file, Int4Folder):
@@ -231,9 +249,10 @@ class Home:
             say(f"exporting {shape} to OpenVINO int4")
             part = path.with_name(path.name + ".part")
             shutil.rmtree(part, ignore_errors=True)
-            run([self.folder / "openvino" / "bin" / "optimum-cli", "export", "openvino",
-                 "--model", source, "--task", "text-generation-with-past",
-                 "--weight-format", "int4", part], self.log("models"))
+            run([self.environment("openvino"), "-m", "optimum.commands.optimum_cli", "export",
+                 "openvino", "--model", source, "--task", "text-generation-with-past",
+                 "--weight-format", "int4", "--group-size", group_size(source), part],
+                self.log("models"))
             part.rename(path)
         return path
 

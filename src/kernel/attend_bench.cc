@@ -1,49 +1,145 @@
-// Attention: decoding over long contexts in GB/s of keys and values, prefill in FLOP/s.
+// Attention on one thread, beside what this CPU can do at most: decoding over long contexts, and
+// prefill.
+//
+//   GB/s     bytes of keys and values read per second        read%  of reading memory in a row
+//   FLOP/s   4 * pairs * positions * head width per second   fma%   of float fma on registers
 //
 // Arguments: table, query heads per key/value head, head width, positions, rows (1: decoding), KV
-// type.
+// type. The peaks are measured before the first benchmark. When decoding, calls take turns over the
+// heads of a store that no cache holds, as the layers of a model do.
 #include <benchmark/benchmark.h>
+#include <time.h>
 
 #include <algorithm>
+#include <cstring>
+#include <map>
 #include <numeric>
 #include <random>
 #include <vector>
 
+#include "base/memory.h"
 #include "kernel/kernels.h"
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
 
 namespace inferno::kernel {
 namespace {
 
+constexpr size_t kUncachedBytes = size_t{300} << 20;  // beyond the L3 of most server cores
+
 struct Shape {
   int group, width, positions, rows;
   KvType kv_type;
+
+  size_t page_bytes() const { return kv_page_bytes(kv_type, width); }
+  size_t pages() const { return static_cast<size_t>(positions / kPagePositions); }
+  size_t head_bytes() const { return page_bytes() * pages(); }
+  size_t heads() const { return rows > 1 ? 8 : std::max<size_t>(8, kUncachedBytes / head_bytes()); }
 };
 
-size_t page_bytes(const Shape& shape) {
-  return kv_page_bytes(shape.kv_type, shape.width);
+// Time this thread had on a CPU: other processes do not count.
+double seconds_now() {
+  timespec now = {};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+  return static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec);
 }
 
-struct Cache {
-  std::vector<uint8_t> store;
-  std::vector<uint32_t> pages;
+// Work per second of the best of several runs; run() returns the work it did.
+template <typename Run>
+double best_rate(Run run) {
+  double best = 0;
+  for (int attempt = 0; attempt < 6; ++attempt) {
+    const double begin = seconds_now();
+    const double work = run();
+    best = std::max(best, work / (seconds_now() - begin));
+  }
+  return best;
+}
+
+#if defined(__x86_64__)
+__attribute__((target("avx512f"))) double fma_work_avx512(int rounds) {
+  __m512 sums[16] = {};
+  const __m512 a = _mm512_set1_ps(0.5f);
+  for (int i = 0; i < rounds; ++i) {
+#pragma GCC unroll 16
+    for (__m512& sum : sums) {
+      sum = _mm512_fmadd_ps(sum, a, a);
+      asm volatile("" : "+v"(sum));
+    }
+  }
+  return rounds * 16.0 * 32;
+}
+
+__attribute__((target("avx2,fma"))) double fma_work_avx2(int rounds) {
+  __m256 sums[12] = {};
+  const __m256 a = _mm256_set1_ps(0.5f);
+  for (int i = 0; i < rounds; ++i) {
+#pragma GCC unroll 12
+    for (__m256& sum : sums) {
+      sum = _mm256_fmadd_ps(sum, a, a);
+      asm volatile("" : "+x"(sum));
+    }
+  }
+  return rounds * 12.0 * 16;
+}
+#endif
+
+struct Peak {
+  double read = 0;  // bytes per second
+  double fma = 0;   // float operations per second; 0: not known
 };
 
-// Pages in random order, as after a while of serving.
+const Peak& peak_of(const KernelTable& t) {
+  static std::map<Isa, Peak> peaks;
+  const auto [found, fresh] = peaks.try_emplace(t.isa);
+  Peak& peak = found->second;
+  if (!fresh) return peak;
+  auto bytes = Buffer::allocate(kUncachedBytes, "bench");
+  if (!bytes) return peak;
+  std::memset(bytes->data(), 1, kUncachedBytes);
+  peak.read = best_rate([&] {
+    uint64_t sum = t.read_stream(bytes->data(), kUncachedBytes);
+    benchmark::DoNotOptimize(sum);
+    return static_cast<double>(kUncachedBytes);
+  });
+#if defined(__x86_64__)
+  constexpr int kRounds = 1'000'000;
+  if (t.isa == Isa::kAvx2) peak.fma = best_rate([] { return fma_work_avx2(kRounds); });
+  if (t.isa >= Isa::kAvx512) peak.fma = best_rate([] { return fma_work_avx512(kRounds); });
+#endif
+  return peak;
+}
+
+// Pages in random order, as after a while of serving; each holds all heads side by side.
+struct Cache {
+  Buffer store;
+  std::vector<uint32_t> pages;
+  size_t stride = 0;
+};
+
 Cache fill_cache(const KernelTable& t, const Shape& shape) {
   std::mt19937 generator(1);
   std::normal_distribution<float> normal;
   Cache cache;
-  cache.pages.resize(static_cast<size_t>(shape.positions / kPagePositions));
-  std::iota(cache.pages.begin(), cache.pages.end(), 0u);
+  cache.pages.resize(shape.pages());
+  std::iota(cache.pages.begin(), cache.pages.end(), 0U);
   std::shuffle(cache.pages.begin(), cache.pages.end(), generator);
-  cache.store.resize(cache.pages.size() * page_bytes(shape));
-  std::vector<float> row(static_cast<size_t>(shape.width) * kPagePositions);
+  cache.stride = shape.page_bytes() * shape.heads();
+  auto store = Buffer::allocate(cache.stride * shape.pages(), "bench");
+  if (!store) return cache;
+  cache.store = std::move(*store);
+  const auto width = static_cast<size_t>(shape.width);
+  std::vector<float> row(width * kPagePositions);
   for (float& x : row)
     x = normal(generator);
-  for (int p = 0; p < shape.positions; p += kPagePositions) {
-    t.store_kv({row.data(), row.data(), static_cast<size_t>(shape.width), kPagePositions, p,
-                shape.width, shape.kv_type, cache.store.data(), page_bytes(shape),
-                cache.pages.data()});
+  for (size_t head = 0; head < shape.heads(); ++head) {
+    for (int p = 0; p < shape.positions; p += kPagePositions) {
+      t.store_kv({row.data(), row.data(), width, kPagePositions, p, shape.width, shape.kv_type,
+                  cache.store.data() + head * shape.page_bytes(), cache.stride,
+                  cache.pages.data()});
+    }
   }
   return cache;
 }
@@ -54,7 +150,9 @@ void attend(benchmark::State& state) {
   const Shape shape = {static_cast<int>(state.range(1)), static_cast<int>(state.range(2)),
                        static_cast<int>(state.range(3)), static_cast<int>(state.range(4)),
                        static_cast<KvType>(state.range(5))};
+  const Peak& peak = peak_of(*t);
   const Cache cache = fill_cache(*t, shape);
+  if (cache.store.size() == 0) return state.SkipWithError("there is not enough memory");
   const size_t stride = static_cast<size_t>(shape.group * shape.width);
   std::vector<float> q(stride * static_cast<size_t>(shape.rows), 0.1f), out(q.size());
   std::vector<float> scratch(kAttentionScratchBytes / sizeof(float));
@@ -68,34 +166,42 @@ void attend(benchmark::State& state) {
   in.head_width = shape.width;
   in.scale = 0.1f;
   in.kv_type = shape.kv_type;
-  in.kv_base = cache.store.data();
-  in.page_stride = page_bytes(shape);
+  in.page_stride = cache.stride;
   in.page_table = cache.pages.data();
+  size_t head = 0;
+  const double begin = seconds_now();
   for (auto _ : state) {
+    in.kv_base = cache.store.data() + head * shape.page_bytes();
+    head = (head + 1) % shape.heads();
     t->attend(in, reinterpret_cast<uint8_t*>(scratch.data()));
     benchmark::DoNotOptimize(out.data());
   }
+  const double seconds = seconds_now() - begin;
   const double runs = static_cast<double>(state.iterations());
   const double mean_positions = shape.positions - (shape.rows - 1) / 2.0;
-  const double flop = 4.0 * shape.group * shape.width * shape.rows * mean_positions;
-  state.SetLabel(name_of(t->isa));
-  state.counters["FLOP/s"] = benchmark::Counter(flop * runs, benchmark::Counter::kIsRate);
-  state.SetBytesProcessed(static_cast<int64_t>(runs * static_cast<double>(cache.store.size())));
+  const double flop = 4.0 * shape.group * shape.width * shape.rows * mean_positions * runs;
+  const double bytes = static_cast<double>(shape.head_bytes()) * runs;
+  state.SetLabel(std::string(name_of(t->isa)) + " " + name_of(shape.kv_type));
+  state.counters["FLOP/s"] = flop / seconds;
+  if (peak.fma > 0) state.counters["fma%"] = 100 * flop / seconds / peak.fma;
+  if (shape.rows == 1) {
+    state.counters["B/s"] = bytes / seconds;
+    state.counters["read%"] = 100 * bytes / seconds / peak.read;
+  }
 }
 
+// Groups and widths of SmolLM2 (3 of 64), the Llama 1B shape (4 of 64), Qwen2.5 1.5B (6 of 128).
 void shapes_to_measure(benchmark::internal::Benchmark* bench) {
   for (int64_t isa : {1, 2}) {
-    for (int64_t kv_type : {0, 1}) {
-      for (int64_t group : {1, 4, 8}) {
-        for (int64_t positions : {1024, 65536, 524288}) {
-          bench->Args({isa, group, 128, positions, 1, kv_type});
+    for (int64_t kv_type : {0, 1, 2, 3}) {
+      for (int64_t positions : {4096, 8192}) {
+        for (int64_t group : {1, 3, 4, 6, 8}) {
+          for (int64_t width : {64, 128})
+            bench->Args({isa, group, width, positions, 1, kv_type});
         }
-      }
-      bench->Args({isa, 3, 64, 65536, 1, kv_type});
-      for (int64_t group : {1, 4}) {
-        for (int64_t positions : {512, 8192}) {
-          bench->Args({isa, group, 128, positions, 512, kv_type});
-        }
+        bench->Args({isa, 3, 64, positions, 64, kv_type});
+        bench->Args({isa, 4, 64, positions, 512, kv_type});
+        bench->Args({isa, 6, 128, positions, 512, kv_type});
       }
     }
   }

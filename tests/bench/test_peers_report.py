@@ -8,7 +8,7 @@ import sys
 import pytest
 from bench.peers import cases, install, processes, report
 from bench.peers.__main__ import parse_arguments
-from bench.peers.cases import BEST, LLAMA, OPENVINO, US, Case, Row
+from bench.peers.cases import BEST, LLAMA, OPENVINO, US, Case, Row, Selection
 from bench.peers.contenders import Failed, Inferno
 from conftest import ROOT
 
@@ -85,9 +85,21 @@ def test_a_row_whose_own_side_failed_has_no_ratios():
 
 
 def test_rows_are_chosen_by_kind_name_and_model():
-    names = [row.name for row in cases.select(["prefill", "deep-1b"], ["llama-1b"], [])]
-    assert names == ["prefill-1b", "deep-1b"]
-    assert set(cases.select(["prefill-1b"], [], [LLAMA])[0].files) == {US, LLAMA}
+    rows = Selection(names=("prefill", "deep-1b"), models=("llama-1b",)).rows()
+    assert [row.name for row in rows] == ["prefill-1b", "deep-1b"]
+    assert set(Selection(names=("prefill-1b",), peers=(LLAMA,)).rows()[0].files) == {US, LLAMA}
+
+
+def test_what_takes_minutes_runs_only_when_it_is_asked_for():
+    def files(**asked):
+        return {row.name: set(row.files) for row in Selection(**asked).rows()}
+
+    assert "deep-1b" not in files() and "vllm" not in files()["decode-1b"]
+    assert "vllm" in files()["decode-qwen"]
+    assert len(files(with_long=True)) == len(cases.ROWS)
+    assert "vllm" in files(with_long=True)["decode-1b"]
+    assert files(names=("batch-1b",)) == {"batch-1b": {US, LLAMA, OPENVINO, "vllm"}}
+    assert files(peers=("vllm",))["decode-1b"] == {US, "vllm"}
 
 
 @pytest.mark.parametrize("arguments", [["--cases", "nope"], ["--models", "nope"],
@@ -129,11 +141,32 @@ def test_an_engine_that_failed_to_install_is_tried_once_and_named_with_its_log(t
     assert not (tmp_path / "x.version").exists()
 
 
+def test_a_file_that_could_not_be_made_is_tried_once(tmp_path, monkeypatch):
+    home, tries = install.Home(tmp_path, 2), []
+
+    def fail(shape):
+        tries.append(shape)
+        raise install.Absent("no group divides this width")
+
+    monkeypatch.setattr(home, "exported", fail)
+    for _ in range(2):
+        with pytest.raises(install.Absent, match="no group"):
+            home.path_of(cases.Int4Folder("tiny"))
+    assert tries == ["tiny"]
+
+
 def test_an_installed_version_is_used_again_and_another_one_is_installed(tmp_path):
     made = []
     for version in ("1", "1", "2"):
         install.Home(tmp_path, 2).once("x", version, lambda: made.append(1))
     assert len(made) == 2
+
+
+@pytest.mark.parametrize(("width", "size"), [(2048, 128), (1536, 128), (576, 64)])
+def test_the_group_of_an_export_divides_every_row(tmp_path, width, size):
+    config = {"hidden_size": width, "intermediate_size": 4 * width}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    assert install.group_size(tmp_path) == size
 
 
 def test_cpu_flags_are_whole_words():
@@ -187,7 +220,7 @@ def test_two_answers_to_one_lookup_request_are_a_failure(tmp_path):
 
 
 def test_the_rows_are_listed_with_what_is_wanted_of_them():
-    result = subprocess.run([sys.executable, "-m", "bench.peers", "--list"], cwd=ROOT,
+    result = subprocess.run([sys.executable, "-m", "bench.peers", "--list", "--all"], cwd=ROOT,
                             capture_output=True, text=True, check=True)
     assert len(result.stdout.splitlines()) == len(cases.ROWS)
     assert "deep-1b" in result.stdout and "2.3 times llama.cpp" in result.stdout

@@ -3,6 +3,7 @@
 import os
 import pathlib
 import signal
+import subprocess
 import sys
 import time
 
@@ -10,6 +11,7 @@ import pytest
 from bench.peers import contenders
 from bench.peers.cases import Case
 from bench.peers.contenders import WORKERS, Failed, Peer, Worker
+from conftest import ROOT
 from protocol import prompt_tokens
 from stepping import SteppingEngine
 
@@ -105,6 +107,21 @@ def test_a_worker_that_was_killed_can_still_be_stopped(start):
     os.killpg(worker.process.pid, signal.SIGKILL)
     worker.stop()
     assert worker.process.returncode == -signal.SIGKILL
+
+
+def test_a_stopped_worker_ends_when_its_driver_is_killed(tmp_path):
+    code = (f"import sys; sys.path.insert(0, {str(ROOT)!r})\n"
+            "from bench.peers.contenders import Worker; import pathlib, time\n"
+            f"worker = Worker([sys.executable, {str(FAKE)!r}, 'ok'], "
+            f"{{'PYTHONPATH': {str(WORKERS)!r}}}, pathlib.Path({str(tmp_path / 'log')!r}))\n"
+            "print(worker.process.pid, flush=True); time.sleep(60)\n")
+    driver = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    worker = int(driver.stdout.readline())
+    assert comes_to(worker, "T")
+    driver.kill()
+    driver.wait()
+    driver.stdout.close()
+    assert comes_to(worker, "Z", "gone")
 
 
 class CountingEngine(SteppingEngine):

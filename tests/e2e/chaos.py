@@ -124,9 +124,12 @@ def answers_of(lines, is_stream):
 
 
 def tiny_pool_flags(info, pages, policy):
-    """Flags of a server whose KV cache has `pages` pages; `info` is what `inferno info` says."""
+    """Flags of a server whose KV cache has `pages` pages; `info` is what `inferno info` says.
+
+    One thread: beside this program and others, two that wait for each other are slower.
+    """
     return [
-        "--scheduling-policy", policy,
+        "--scheduling-policy", policy, "--threads", "1",
         "--max-model-len", "256", "--max-num-seqs", "12", "--max-num-batched-tokens", "96",
         "--kv-cache-memory", str(info["memory"]["kv_bytes_per_token"] * 16 * pages),
     ]  # fmt: skip

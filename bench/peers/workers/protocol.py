@@ -10,11 +10,14 @@ answers {"error": ...}. Engines print what they like to standard output: the con
 descriptor of its own, and standard output goes where standard error goes.
 """
 
+import ctypes
 import json
 import os
+import signal
 import sys
 import traceback
 
+PR_SET_PDEATHSIG = 1  # linux/prctl.h
 VOCABULARY_STEP = 7919  # a prime: prompts that no two engines or cases can share by accident
 
 
@@ -24,8 +27,14 @@ def prompt_tokens(count, vocabulary, start=17):
     return [(start + index * VOCABULARY_STEP) % usable for index in range(count)]
 
 
+def end_with_parent():
+    """The kernel kills this process when the driver dies, which may be while this one is stopped."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
 def serve(make_engine):
     """Answers until standard input ends. `make_engine()` gives an object with the four methods."""
+    end_with_parent()
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)
     try:
