@@ -28,7 +28,7 @@ def prompt_tokens(count, vocabulary, start=17):
 
 
 def end_with_parent():
-    """The kernel kills this process when the driver dies, which may be while this one is stopped."""
+    """The kernel kills this process when the driver dies, even while this one is stopped."""
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
