@@ -33,10 +33,12 @@ def parse_arguments(arguments=None):
     kinds = list(dict.fromkeys(row.case.kind for row in ROWS))
     several = {"nargs": "+", "default": []}
     parser.add_argument("--cases", **several, metavar="CASE",
-                        help=f"{', '.join(kinds)}, or rows as --list names them; default: all")
+                        help=f"{', '.join(kinds)}, or rows as --list names them; default: all but "
+                        "those that take minutes")
     parser.add_argument("--models", **several, metavar="MODEL", help="default: all")
     parser.add_argument("--peers", **several, metavar="PEER",
-                        help=f"of {', '.join(PEERS)}; default: all")
+                        help=f"of {', '.join(PEERS)}; default: all, but vLLM only for "
+                        "models that it loads soon")
     parser.add_argument("--all", action="store_true",
                         help="also what takes minutes: deep-1b, batch-1b, vLLM for every model; "
                         "about twice the time")
@@ -85,7 +87,8 @@ class Run:
 
     def sides_of(self, row):
         """({name: contender}, {engine: why it is absent}) of one row."""
-        sides, absent = {}, {}
+        sides = {}
+        absent = {engine: "takes minutes to load: --all" for engine in row.left_out}
         if row.case.kind == "lookup":
             path = self.home.path_of(row.files[US])
             made = processes.lookup_sides(self.options.binary, path, self.home.threads)

@@ -68,6 +68,7 @@ class Row:
     wanted_of_int8: float | None = None  # share of the int8 peak measured in the run
     is_long: bool = False  # takes minutes: only with --all, or when it is named
     long_engines: tuple = ()  # likewise: engines that load for minutes for this model
+    left_out: tuple = ()  # those of them that the selection left out
 
 
 PREFILL = Case("prefill", 512)
@@ -205,4 +206,10 @@ class Selection:
 
     def rows(self):
         self.check()
-        return [replace(row, files=self.files_of(row)) for row in ROWS if self.has(row)]
+        return [self.narrowed(row) for row in ROWS if self.has(row)]
+
+    def narrowed(self, row):
+        files = self.files_of(row)
+        asked = self.peers or PEERS
+        left_out = tuple(e for e in row.long_engines if e in asked and e not in files)
+        return replace(row, files=files, left_out=left_out)

@@ -100,6 +100,9 @@ def test_what_takes_minutes_runs_only_when_it_is_asked_for():
     assert "vllm" in files(with_long=True)["decode-1b"]
     assert files(names=("batch-1b",)) == {"batch-1b": {US, LLAMA, OPENVINO, "vllm"}}
     assert files(peers=("vllm",))["decode-1b"] == {US, "vllm"}
+    left_out = {row.name: row.left_out for row in Selection().rows()}
+    assert left_out["decode-1b"] == ("vllm",) and left_out["decode-qwen"] == ()
+    assert not any(row.left_out for row in Selection(peers=(LLAMA,)).rows())
 
 
 @pytest.mark.parametrize("arguments", [["--cases", "nope"], ["--models", "nope"],
