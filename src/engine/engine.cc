@@ -27,11 +27,13 @@ bool Engine::healthy() const {
 
 Result<void> Engine::submit(request::Request request, std::shared_ptr<request::EventSink> sink) {
   if (auto checked = check(request); !checked) return checked;
-  auto submission = std::make_unique<Submission>(std::move(request), std::move(sink));
+  std::string client = request.client;
+  auto submission =
+      std::make_unique<Submission>(std::move(request), std::move(sink), std::move(client));
   {
     const std::lock_guard lock(mutex_);
     if (auto admitted = admit(submission->request); !admitted) return admitted;
-    ++clients_[submission->request.client];
+    ++clients_[submission->client];
     commands_.push_back({.submission = std::move(submission)});
     ++unfinished_;
   }
@@ -163,10 +165,8 @@ bool Engine::take_commands() {
   unfinished_ = core_.active_count();
   for (const Command& command : commands_)
     unfinished_ += command.submission != nullptr ? 1 : 0;
-  for (const std::string& client : core_.finished_clients()) {
-    const auto found = clients_.find(client);
-    if (--found->second == 0) clients_.erase(found);
-  }
+  for (const std::string& client : core_.finished_clients())
+    forget_request_of(client);
   core_.forget_finished_clients();
   if (core_.idle()) wait_for_commands(lock);
   std::swap(commands_, taken_);
@@ -183,15 +183,25 @@ void Engine::wait_for_commands(std::unique_lock<std::mutex>& lock) {
   });
 }
 
+// Takes no memory: where there is none for a request, at least the others go on.
 void Engine::carry_out() {
   for (Command& command : taken_) {
-    if (command.submission) {
-      core_.start(std::move(command.submission->request), std::move(command.submission->sink));
-    } else {
+    if (!command.submission) {
       core_.cancel(command.cancelled);
+      continue;
     }
+    Submission& submission = *command.submission;
+    if (core_.start(std::move(submission.request), std::move(submission.sink))) continue;
+    const std::lock_guard lock(mutex_);
+    forget_request_of(submission.client);
   }
   taken_.clear();
+}
+
+// Requires: mutex_ is held.
+void Engine::forget_request_of(const std::string& client) {
+  const auto found = clients_.find(client);
+  if (--found->second == 0) clients_.erase(found);
 }
 
 }  // namespace inferno::engine

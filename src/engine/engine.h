@@ -52,6 +52,7 @@ class Engine final : public request::Generator {
   struct Submission {
     request::Request request;
     std::shared_ptr<request::EventSink> sink;
+    std::string client;
   };
   // A submission, or else the request to cancel.
   struct Command {
@@ -67,6 +68,7 @@ class Engine final : public request::Generator {
   bool take_commands();
   void wait_for_commands(std::unique_lock<std::mutex>& lock);
   void carry_out();
+  void forget_request_of(const std::string& client);
 
   EngineCore::Parts parts_;
   EngineConfig config_;

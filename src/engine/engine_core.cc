@@ -63,19 +63,19 @@ EngineCore::~EngineCore() {
   cancel_all();
 }
 
-void EngineCore::start(request::Request request, std::shared_ptr<request::EventSink> sink) {
+bool EngineCore::start(request::Request request, std::shared_ptr<request::EventSink> sink) {
   const RequestId id = request.id;
-  std::string client = request.client;
   try {
     add_request(std::move(request), sink);
+    return true;
   } catch (const std::bad_alloc&) {
     active_.erase(id);
-    finished_clients_.push_back(std::move(client));
     request::TokenEvent event;
     event.id = id;
     event.finish = request::FinishReason::kAbort;
     event.error = out_of_memory();
     tell_last(*sink, std::move(event));
+    return false;
   }
 }
 

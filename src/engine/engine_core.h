@@ -67,9 +67,10 @@ class EngineCore {
   EngineCore(const EngineCore&) = delete;
   EngineCore& operator=(const EngineCore&) = delete;
 
-  // Takes a request into the queue; when there is no memory for it, its only event says so
-  // (kOverloaded). Requires: it passed the checks of Generator::submit().
-  void start(request::Request request, std::shared_ptr<request::EventSink> sink);
+  // Takes a request into the queue. False when there is no memory for it: its only event says so
+  // (kOverloaded), and it is not among finished_clients(). Requires: it passed the checks of
+  // Generator::submit().
+  bool start(request::Request request, std::shared_ptr<request::EventSink> sink);
 
   // Ends a request now, in whatever state it is. Unknown ids are ignored.
   void cancel(RequestId id);
@@ -82,7 +83,7 @@ class EngineCore {
   // Runs one step. Does nothing when idle.
   void step();
 
-  // The clients of the requests that ended since forget_finished_clients(), one entry each.
+  // The clients of the started requests that ended since forget_finished_clients(), one entry each.
   std::span<const std::string> finished_clients() const { return finished_clients_; }
   void forget_finished_clients() { finished_clients_.clear(); }
 

@@ -41,14 +41,16 @@ struct Rig {
   explicit Rig(const CoreConfig& config = {.scheduler = {.max_num_seqs = 8,
                                                          .max_num_batched_tokens = 64},
                                            .max_model_len = 1024,
-                                           .kv_page_count = 128})
+                                           .kv_page_count = 128},
+               DraftProposerFactory proposers = {})
       : model(config.kv_page_count),
         core({.model = model,
               .tokenizer = *tokenizer,
               .table = kernel::best_table(),
               .pool = pool,
               .metrics = metrics,
-              .clock = clock},
+              .clock = clock,
+              .proposers = std::move(proposers)},
              config) {}
 
   std::shared_ptr<Record> start(request::Request request) {
@@ -119,6 +121,37 @@ TEST(EngineCore, EndsARequestWhoseTimeRanOutInTheMiddleAndFreesItsPages) {
   EXPECT_EQ(record->last->error->fault, Fault::kDeadline);
   EXPECT_GT(record->token_count, 0);
   EXPECT_LT(record->token_count, 50);
+  EXPECT_EQ(rig.core.pages().in_use_count(), 0);
+}
+
+// No proposer fits into memory but every other one.
+class NoProposer final : public DraftProposer {
+ public:
+  int propose(std::span<const TokenId>, int, std::vector<TokenId>&) override { return 0; }
+};
+
+TEST(EngineCore, TellsARequestThatThereIsNoMemoryForItAndServesTheOthers) {
+  int made = 0;
+  Rig rig({.scheduler = {.max_num_seqs = 8, .max_num_batched_tokens = 64},
+           .max_model_len = 1024,
+           .kv_page_count = 128,
+           .speculation = {.method = SpeculationMethod::kPromptLookup}},
+          [&](int) -> std::unique_ptr<DraftProposer> {
+            if (++made % 2 == 0) throw std::bad_alloc();
+            return std::make_unique<NoProposer>();
+          });
+  std::vector<std::shared_ptr<Record>> records;
+  for (int i = 0; i < 6; ++i)
+    records.push_back(rig.start(request_of(20, 4)));
+  EXPECT_TRUE(rig.core.finished_clients().empty()) << "they did not start";
+  rig.run_until_idle();
+  for (size_t i = 0; i < records.size(); ++i) {
+    ASSERT_TRUE(records[i]->last) << i;
+    EXPECT_EQ(records[i]->last->error.has_value(), i % 2 == 1) << i;
+    EXPECT_EQ(records[i]->token_count, i % 2 == 1 ? 0 : 4) << i;
+  }
+  EXPECT_EQ(records[1]->last->error->fault, Fault::kOverloaded);
+  EXPECT_EQ(rig.core.finished_clients().size(), 3u);
   EXPECT_EQ(rig.core.pages().in_use_count(), 0);
 }
 
