@@ -3,14 +3,25 @@
 #include <algorithm>
 #include <bit>
 #include <new>
+#include <random>
 
 #include "base/check.h"
 
 namespace inferno::engine {
 namespace {
 
+// Where hashing begins. Another one in every process: clients name tokens, and must not be able to
+// choose such as lie side by side in a table, which would make every probe of it long.
+uint64_t hash_seed() {
+  static const uint64_t seed = [] {
+    std::random_device random;
+    return (uint64_t{random()} << 32) | random();
+  }();
+  return seed;
+}
+
 uint64_t hash_of(std::span<const TokenId> gram) {
-  uint64_t hash = 0x9E3779B97F4A7C15ULL;
+  uint64_t hash = hash_seed();
   for (const TokenId token : gram) {
     hash = (hash ^ static_cast<uint64_t>(token)) * 0xD6E8FEB86659FD93ULL;
     hash ^= hash >> 32;
