@@ -251,12 +251,13 @@ void pack(benchmark::State& state, TensorType type) {
 [[maybe_unused]] const bool kRegistered = [] {
   constexpr int kQwenUp[2] = {8960, 1536};
   constexpr int kQwenDown[2] = {1536, 8960};
+  constexpr int kSmolUp[2] = {1536, 576};
   for (const Isa isa : {Isa::kAvx512, Isa::kAvx2, Isa::kPlain}) {
     if (table(isa) == nullptr) continue;
     const std::string prefix = name_of(isa);
     for (const TensorType type : kPackedTypes) {
-      for (const int rows : {1, 4, 8, 32, 128, 512}) {
-        for (const auto& shape : {kQwenUp, kQwenDown}) {
+      for (const int rows : {1, 4, 8, 16, 32, 128, 512}) {
+        for (const auto& shape : {kQwenUp, kQwenDown, kSmolUp}) {
           const Case c = {isa, type, rows, shape[0], shape[1]};
           const std::string name = prefix + "/" + name_of(type) + "/" + std::to_string(rows) + "/" +
                                    std::to_string(c.n) + "/" + std::to_string(c.k);

@@ -79,7 +79,8 @@ __attribute__((noinline)) void multiply_direct(const MatmulJob& job) {
     Floats total[kRows][1];
     unroll<0, kRows>([&](auto r) INFERNO_INLINE { total[r][0] = zero(); });
     for (int stretch = 0; stretch < stretches; ++stretch) {
-      const S source[1] = {S(w, bytes + static_cast<size_t>(stretch) * S::kStretchBytes)};
+      const S source[1] = {
+          S(w, bytes + static_cast<size_t>(stretch) * S::kStretchBytes, kDirectPrefetchBytes)};
       const RowSlice rows = slice_of(job.x, 0, stretch);
       Stretch::add(source, rows, {w.zero_point, subs_in<S>(w.k, stretch)}, total);
     }
