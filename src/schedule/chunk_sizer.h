@@ -10,9 +10,10 @@
 //                         then smooth streams would cost those who wait more than they are worth
 //
 // The strictest of these holds. Whatever it is, prefill has a share of the time: a step may always
-// be longer by kLeastShare, and takes a token at least. So prompts advance at a fifth of the speed
-// they have without streams, or more, however deep they are and however slow the model. Only one
-// step in StepTimeModel::kProbeSteps takes none, to measure what a step takes without. While the
+// be longer by kLeastShare, and takes a token at least. So prompts advance at about a fifth of the
+// speed they have without streams (a tenth where a token costs half of the share or more, as
+// tokens are whole), however deep they are and however slow the model. Only one step in
+// StepTimeModel::kProbeSteps takes none, to measure what a step takes without. While the
 // step-time model has not learned enough, kUnlearnedTokens go through.
 //
 // A least number of tokens could not keep the promise: what a token costs grows with its position,
@@ -32,8 +33,8 @@ namespace inferno::schedule {
 class ChunkSizer {
  public:
   // The time that prefill has in any step, as a part of what the step takes without: a fifth of the
-  // engine's time is prefill's then. Streams whose targets cannot be kept at all are slowed by no
-  // more than this for the sake of those who wait.
+  // engine's time is prefill's then. Streams that miss their targets, or keep them with less than
+  // this to spare, are slowed by no more for the sake of those who wait.
   static constexpr double kLeastShare = 0.25;
   // Prompt tokens that a step may take at least: what a token costs may be more than the share.
   static constexpr int kLeastTokens = 1;

@@ -270,6 +270,65 @@ TEST(PolicySimulation, ShortUnclassedRequestsOvertakeLongOnesWithoutBeingTold) {
   EXPECT_GT(fcfs, 5.0);
 }
 
+// Streams, and prompts that teach what prefill costs at all depths.
+void warm_up(TestEngine& engine, int streams, int prompt_tokens) {
+  for (int i = 0; i < streams; ++i)
+    engine.submit(request_of(40, 20'000));
+  for (int i = 0; i < 5; ++i) {
+    const uint64_t id = engine.submit(request_of(prompt_tokens, 1));
+    while (engine.is_live(id))
+      engine.step();
+  }
+}
+
+// A model of which a token at position 4,000 costs a quarter of a step: whatever the scheduler
+// gives at least, in tokens, is too much.
+TEST(PolicySimulation, ADeepPromptOfASmallModelDoesNotStallRunningStreams) {
+  StepCost cost;
+  cost.prefill_s = 0.0002;
+  cost.read_s = 1e-6;
+  TestEngine engine(config_with(Policy::kSlo), 6000, cost);
+  warm_up(engine, 4, 2000);
+  std::vector<double> gaps;
+  const uint64_t id = engine.submit(request_of(6000, 1));
+  while (engine.is_live(id)) {
+    const TimePoint before = engine.now();
+    engine.step();
+    gaps.push_back(seconds_between(before, engine.now()));
+  }
+  const TimePoint before = engine.now();
+  for (int steps = 0; steps < 100; ++steps)
+    engine.step();
+  const double quiet = seconds_between(before, engine.now()) / 100;
+  std::ranges::sort(gaps);
+  EXPECT_LT(gaps[gaps.size() * 99 / 100], 2.0 * quiet);
+}
+
+// An aged prompt so deep that one of its tokens is all that a step has room for: others have their
+// turn all the same.
+TEST(PolicySimulation, ADeepAgedPromptLeavesPrefillToOthers) {
+  SchedulerConfig config = config_with(Policy::kSlo);
+  config.ageing_s = 1.0;
+  StepCost cost;
+  cost.prefill_s = 0.0002;
+  cost.read_s = 2e-6;
+  TestEngine engine(config, 6000, cost);
+  warm_up(engine, 1, 2000);
+  TestRequest batch = request_of(12'000, 1);
+  batch.traits.service_class = request::ServiceClass::kBatch;
+  const uint64_t aged = engine.submit(batch);
+  while (engine.is_live(aged) && engine.sequence(aged).computed < 9000)
+    engine.step();
+  ASSERT_TRUE(engine.is_live(aged));
+  TestRequest urgent = request_of(100, 1);
+  urgent.traits.service_class = request::ServiceClass::kInteractive;
+  const uint64_t id = engine.submit(urgent);
+  while (engine.is_live(id))
+    engine.step();
+  EXPECT_TRUE(engine.is_live(aged));
+  EXPECT_LT(engine.result(id).ttft_s(), 2.0);
+}
+
 // A long prompt beside running streams.
 TEST(PolicySimulation, ALongPromptDoesNotStallRunningStreams) {
   StepCost cost;

@@ -120,20 +120,31 @@ void Scheduler::collect_prefills() {
 // The share of this step's prefill that belongs to the aged: to the longest overtaken one that
 // prefills already, or to one that is admitted now.
 void Scheduler::serve_aged_lane(ChunkSizer& sizer) {
-  const int share = std::max(1, std::min(plan_.budget(), sizer.limit(0)) / config_.aged_share);
   Sequence* oldest = nullptr;
   for (Sequence* const sequence : prefills_) {
     if (sequence->aged_at > now_) continue;
     if (!oldest || sequence->aged_at < oldest->aged_at) oldest = sequence;
   }
-  if (oldest) give_chunk(*oldest, share, sizer);
+  if (oldest) give_chunk(*oldest, lane_share(*oldest, sizer), sizer);
   if (is_closed_ || !lane_is_due()) return;
   Sequence& next = *queue_.aged_front(now_);
   const Outcome outcome = admit_aged(next);
   if (outcome == Outcome::kBlocked) is_closed_ = true;
   if (outcome != Outcome::kAdmitted) return;
-  if (!oldest || oldest->state != SequenceState::kRunning) give_chunk(next, share, sizer);
+  if (!oldest || oldest->state != SequenceState::kRunning) {
+    give_chunk(next, lane_share(next, sizer), sizer);
+  }
   prefills_.push_back(&next);  // for what the others leave
+}
+
+// One in aged_share of the tokens of this sequence that the step has room for; where those are few,
+// all of them in one of aged_share steps.
+int Scheduler::lane_share(const Sequence& sequence, const ChunkSizer& sizer) {
+  const int room = std::min(plan_.budget(), sizer.limit(sequence.computed));
+  if (room >= config_.aged_share) return room / config_.aged_share;
+  if (room <= 0 || ++lane_steps_ < config_.aged_share) return 0;
+  lane_steps_ = 0;
+  return room;
 }
 
 // Running prompts and waiting ones in one order. A waiting one overtakes a running one only with a

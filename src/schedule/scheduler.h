@@ -17,8 +17,9 @@
 // after k - 1 other admissions or A seconds (k = aged_share); then nobody else is admitted
 // before it. With n aged ones before it, a sequence begins to run through the lane after at most
 //   A + (n + 1) (A + X + Y)    X: what runs at the time ends; Y: one run through the lane,
-// Y = D (P / b + G) for P prompt and G generated tokens, steps of D seconds and b = max(1, 1/k of
-// the prefill tokens of a step); while decode rows alone fill the budget, D counts until one ends.
+// Y = D (P / b + G) for P prompt and G generated tokens, steps of D seconds and b = 1/k of the
+// prefill tokens that a step has room for, which is one at least but for the few steps that take
+// none; while decode rows alone fill the budget, D counts until one ends.
 //
 // Never sees bytes or weights. Threads: belongs to the engine thread.
 // Cost: O(running + chunks log waiting) a step; only construction and add() take from the heap.
@@ -133,6 +134,7 @@ class Scheduler {
   void schedule_prefills();
   void collect_prefills();
   void serve_aged_lane(ChunkSizer& sizer);
+  int lane_share(const Sequence& sequence, const ChunkSizer& sizer);
   void serve_in_order(ChunkSizer& sizer);
   void give_chunk(Sequence& sequence, int most, ChunkSizer& sizer);
   void record_chunk(const ScheduledChunk& chunk, TimePoint now);
@@ -194,6 +196,7 @@ class Scheduler {
   uint64_t next_admission_order_ = 1;
   int promoted_count_ = 0;   // running sequences that hold a place of the aged lane
   int overtaken_count_ = 0;  // admissions since the last through the lane, while somebody is aged
+  int lane_steps_ = 0;       // since the lane had all of a step that has room for few tokens
   TimePoint last_lane_turn_{};
   double predicted_step_s_ = 0.0;
 };

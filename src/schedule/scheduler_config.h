@@ -54,8 +54,9 @@ struct SchedulerConfig {
   int aged_share = 8;
 
   // A step that prefills may take at most so many times what it would take without prefill, so that
-  // running streams without a class do not stutter, unless as many requests wait as stream; 0
-  // switches the rule off. 1.7 leaves a margin for prediction errors below twice the median.
+  // running streams without a class do not stutter, unless more requests wait than stream; 0
+  // switches the rule off, and the least share of prefill (chunk_sizer.h) is the least it can ask.
+  // 1.7 leaves a margin for prediction errors below twice the median.
   double max_itl_stretch = 1.7;
 
   // Clients whose virtual counters lie in one interval of this many tokens are as good as equal:

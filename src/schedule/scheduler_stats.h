@@ -15,7 +15,7 @@ namespace inferno::schedule {
 
 // What a step consists of, as far as its time depends on it.
 struct StepFeatures {
-  int decode_rows = 0;     // sequences that compute one token
+  int decode_rows = 0;     // tokens of sequences that compute one, and their drafts
   int prefill_tokens = 0;  // tokens of all other chunks
   int64_t kv_read = 0;     // positions read by attention, summed over all tokens
 };
