@@ -117,7 +117,7 @@ struct KernelTable {
   uint64_t (*int8_products)(int iterations, int32_t* sink);
 };
 
-inline constexpr size_t kMatmulScratchBytes = 256 * 1024;
+inline constexpr size_t kMatmulScratchBytes = 1600 * 1024;
 inline constexpr size_t kAttentionScratchBytes = 512 * 1024;
 
 // The table of an instruction set; null when this build or this CPU does not have it. kPlain is

@@ -1,10 +1,11 @@
 // What the AMX products of both kinds of quantized formats share: the walk over the outputs, rows
-// of activations gathered for tiles, and the fetching of the next packed bytes.
+// of activations arranged for tiles, and the fetching of the next packed bytes.
 //
-// For blocks of rows whose activations stay in L2, for two panels at a time, for 256 k at a time:
-// the weights of both panels are unpacked into tiles in L1 once; then 32 rows after the other are
-// gathered (contiguous, zeros after the last) and multiplied. Running sums of floats wait in
-// scratch. The arithmetic on them is the one of kernels.h, so bits equal those of other tables.
+// For blocks of rows whose activations stay in L2: they are arranged in scratch as tiles, once for
+// all outputs. Then for two panels at a time, for 256 k at a time: the weights of both panels are
+// unpacked into tiles in L1; then 32 rows after the other are multiplied. Running sums of floats
+// wait in scratch. The arithmetic on them is the one of kernels.h, so bits equal those of other
+// tables.
 //
 // Few rows leave most of a tile empty: below kLeastAmxRows the AVX-512 products are used.
 #pragma once
@@ -20,30 +21,66 @@ namespace inferno::kernel::INFERNO_ISA {
 inline constexpr int kLeastAmxRows = 9;
 
 inline constexpr int kAmxPanels = 2;
-inline constexpr int kGatheredRows = 2 * kAmxTileRows;
-inline constexpr int kMostBlockRows = 512;  // whose totals scratch has room for
-
-// 256 k of up to 32 rows: tiles of 16 rows by 64 k.
-struct alignas(64) GatheredRows {
-  int8_t q[4][kGatheredRows][64];
-
-  // The 32 (or 64) k from k on, of tile `row_tile`.
-  const int8_t* tile(int row_tile, int k) const {
-    return &q[k / 64][row_tile * kAmxTileRows][k % 64];
-  }
-};
+inline constexpr int kUnitRows = 2 * kAmxTileRows;
+inline constexpr int kMostBlockRows = 512;       // whose totals scratch has room for
+inline constexpr int kMostBlockBytes = 1 << 20;  // of activations, which stay in L2
+inline constexpr int kMostRowStretches = kMostBlockBytes / 256;
 
 // Rows that tiles hold for `rows` rows: the next multiple of 16.
 inline int padded_rows(int rows) {
   return (rows + kAmxTileRows - 1) / kAmxTileRows * kAmxTileRows;
 }
 
-// Copies `k` (at most 256) elements of a row; zeros follow. Null: zeros only.
-inline void gather_row(const int8_t* from, int k, int row, GatheredRows& to) {
+// A block of rows, arranged for tiles. Rows are padded to whole tiles with zeros, k to whole
+// stretches of 256. Factors: what the sums of a row and stretch are multiplied with.
+template <class Factors>
+struct AmxRows {
+  alignas(64) int8_t q[kMostBlockBytes];           // [stretch][row tile][64 k][16 rows][64]
+  alignas(64) Factors factors[kMostRowStretches];  // [stretch][row]
+  int rows;                                        // padded
+
+  size_t at(int stretch, int row) const {
+    return static_cast<size_t>(stretch) * static_cast<size_t>(rows) + static_cast<size_t>(row);
+  }
+  // The tiles of a stretch and 16 rows: one of 64 k after the other.
+  const int8_t* tiles(int stretch, int row_tile) const {
+    return q + at(stretch, row_tile * kAmxTileRows) * 256;
+  }
+};
+
+// Copies `k` (at most 256) elements of a row to the tiles that begin at `to`; zeros follow. Null:
+// zeros only.
+inline void arrange_row(const int8_t* from, int k, int8_t* to) {
   for (int i = 0; i < 4; ++i) {
     const int left = from == nullptr ? 0 : k - i * 64;
     const uint64_t mask = left >= 64 ? ~uint64_t{0} : left <= 0 ? 0 : (uint64_t{1} << left) - 1;
-    _mm512_store_si512(to.q[i][row], _mm512_maskz_loadu_epi8(mask, from + i * 64));
+    _mm512_store_si512(to + i * 1024, _mm512_maskz_loadu_epi8(mask, from + i * 64));
+  }
+}
+
+// Arranges rows [row_begin, row_end) of a job. Factors::set(slice, row, k) takes a row of a slice.
+template <class Factors>
+inline void arrange_rows(const MatmulJob& job, int row_begin, int row_end, AmxRows<Factors>& to) {
+  const int count = row_end - row_begin;
+  to.rows = padded_rows(count);
+  const int stretches = stretch_count(job.w.k);
+  for (int stretch = 0; stretch < stretches; ++stretch) {
+    const RowSlice from = slice_of(job.x, row_begin, stretch);
+    const int left = job.w.k - stretch * 256;
+    const int k = left < 256 ? left : 256;
+    for (int row = 0; row < to.rows; ++row) {
+      const size_t r = static_cast<size_t>(row);
+      int8_t* const q =
+          to.q + to.at(stretch, row / kAmxTileRows * kAmxTileRows) * 256 + row % kAmxTileRows * 64;
+      Factors& factors = to.factors[to.at(stretch, row)];
+      if (row < count) {
+        arrange_row(from.q + r * from.q_stride, k, q);
+        factors.set(from, r, k);
+      } else {
+        arrange_row(nullptr, 0, q);
+        factors = {};
+      }
+    }
   }
 }
 
@@ -89,17 +126,15 @@ inline NextStretch next_stretch(const PackedMatrix& w, const PanelGroup& group, 
           advances};
 }
 
-// Rows of a block: as many as keep their activations in L2 (1 MiB of it), in blocks of about the
-// same size, whole gathers but for the last.
+// Rows of a block: as many as keep their activations in L2, in blocks of about the same size, whole
+// units but for the last. 0: not even one tile's do.
 inline int amx_block_rows(int k, int rows) {
-  const int fit = (1 << 20) / k;
-  const int limit = fit < kGatheredRows    ? kGatheredRows
-                    : fit > kMostBlockRows ? kMostBlockRows
-                                           : fit;
-  const int most = limit / kGatheredRows * kGatheredRows;
+  const int fit = kMostBlockBytes / (stretch_count(k) * 256);
+  if (fit < kUnitRows) return fit / kAmxTileRows * kAmxTileRows;
+  const int most = (fit < kMostBlockRows ? fit : kMostBlockRows) / kUnitRows * kUnitRows;
   const int blocks = (rows + most - 1) / most;
   const int even = (rows + blocks - 1) / blocks;
-  return (even + kGatheredRows - 1) / kGatheredRows * kGatheredRows;
+  return (even + kUnitRows - 1) / kUnitRows * kUnitRows;
 }
 
 // totals [rows][kAmxPanels][16] -> y.
@@ -113,13 +148,15 @@ inline void write_totals(const MatmulJob& job, const PanelGroup& group,
 }
 
 // All of a job: Products::multiply_panels(job, group) computes and writes a block of rows times a
-// group of panels.
+// group of panels. False, and nothing done, when activations are too wide for tiles.
 template <class Products>
-inline void multiply_with_tiles(const MatmulJob& job, const TileConfig& config) {
-  configure_tiles(config);
+inline bool multiply_with_tiles(const MatmulJob& job, const TileConfig& config) {
   const int block_rows = amx_block_rows(job.w.k, job.rows);
+  if (block_rows == 0) return false;
+  configure_tiles(config);
   for (int row_begin = 0; row_begin < job.rows; row_begin += block_rows) {
     const int row_end = job.rows - row_begin < block_rows ? job.rows : row_begin + block_rows;
+    Products::begin_rows(job, row_begin, row_end);
     for (int panel = job.out.panel_begin; panel < job.out.panel_end; panel += kAmxPanels) {
       const int left = job.out.panel_end - panel;
       Products::multiply_panels(job,
@@ -127,6 +164,7 @@ inline void multiply_with_tiles(const MatmulJob& job, const TileConfig& config) 
     }
   }
   release_tiles();
+  return true;
 }
 
 // The kinds of formats, for at least kLeastAmxRows rows. False, and nothing done, for a format

@@ -17,15 +17,34 @@ struct GroupPanel {
   float minimum[8][16];
 };
 
+// Of a row and 256 k, [group].
+template <bool kMinimum>
+struct GroupFactors {
+  float scale[8];
+  float sum[kMinimum ? 8 : 1];  // of q, times scale
+
+  INFERNO_INLINE void set(const RowSlice& from, size_t row, int k) {
+    const int groups = k / layout::kGroup;
+    const auto first = static_cast<__mmask8>((1 << groups) - 1);
+    const __m256 scales = _mm256_maskz_loadu_ps(first, from.scale + row * from.scale_stride);
+    _mm256_storeu_ps(scale, scales);
+    if constexpr (kMinimum) {
+      const auto sixteens = static_cast<__mmask16>((1 << 2 * groups) - 1);
+      const __m256i sums = _mm256_maskz_loadu_epi16(sixteens, from.sum + row * from.sum_stride);
+      const __m256i pairs = _mm256_madd_epi16(sums, _mm256_set1_epi16(1));
+      _mm256_storeu_ps(sum, _mm256_mul_ps(_mm256_cvtepi32_ps(pairs), scales));
+    }
+  }
+};
+
+template <bool kMinimum>
 struct Scratch {
+  AmxRows<GroupFactors<kMinimum>> rows;
   GroupPanel panel[kAmxPanels];
-  GatheredRows rows;
-  alignas(64) float scale[kGatheredRows][8];  // of the gathered rows, [group]
-  alignas(64) float sum[kGatheredRows][8];    // of q, times scale: with minima
-  alignas(64) int32_t dots[4][16][16];        // of two pairs of groups
+  alignas(64) int32_t dots[4][16][16];  // of two pairs of groups
   float totals[kMostBlockRows][kAmxPanels][16];
 };
-static_assert(sizeof(Scratch) <= kMatmulScratchBytes);
+static_assert(sizeof(Scratch<true>) <= kMatmulScratchBytes);
 
 template <class S>
 void unpack(const S& source, int subs, int zero_point, GroupPanel& panel) {
@@ -40,35 +59,15 @@ void unpack(const S& source, int subs, int zero_point, GroupPanel& panel) {
   }
 }
 
-// Gathers rows [0, count) of a slice, and zeros up to a whole tile.
-template <class S>
-void gather(const RowSlice& from, int count, int subs, Scratch& to) {
-  const auto groups = static_cast<__mmask8>((1 << subs) - 1);
-  const auto sixteens = static_cast<__mmask16>((1 << 2 * subs) - 1);
-  const int padded = padded_rows(count);
-  for (int row = 0; row < padded; ++row) {
-    const bool exists = row < count;
-    const size_t r = static_cast<size_t>(exists ? row : 0);
-    gather_row(exists ? from.q + r * from.q_stride : nullptr, subs * 32, row, to.rows);
-    const __m256 scale = _mm256_maskz_loadu_ps(groups, from.scale + r * from.scale_stride);
-    _mm256_store_ps(to.scale[row], exists ? scale : _mm256_setzero_ps());
-    if constexpr (S::kMinimum) {
-      const __m256i sums = _mm256_maskz_loadu_epi16(sixteens, from.sum + r * from.sum_stride);
-      const __m256i pairs = _mm256_madd_epi16(sums, _mm256_set1_epi16(1));
-      const __m256 sum = _mm256_mul_ps(_mm256_cvtepi32_ps(pairs), scale);
-      _mm256_store_ps(to.sum[row], exists ? sum : _mm256_setzero_ps());
-    }
-  }
-}
-
 // The products of two groups from k on, into dots[0] and dots[1].
-INFERNO_INLINE inline void multiply_pair(const GatheredRows& rows, int row_tile, int k,
-                                         const GroupPanel& panel, int32_t (*dots)[16][16]) {
-  load_tile<4, 15 * 64 + 32>(rows.tile(row_tile, k));
+INFERNO_INLINE inline void multiply_pair(const int8_t* tiles, int k, const GroupPanel& panel,
+                                         int32_t (*dots)[16][16]) {
+  const int8_t* tile = tiles + k / 64 * 1024;
+  load_tile<4, 15 * 64 + 32>(tile);
   load_tile<6, 512>(panel.codes[k / 4]);
   zero_tile<0>();
   add_products<0, 4, 6, true>();
-  load_tile<5, 15 * 64 + 32>(rows.tile(row_tile, k + 32));
+  load_tile<5, 15 * 64 + 32>(tile + 32);
   load_tile<7, 512>(panel.codes[k / 4 + 8]);
   zero_tile<1>();
   add_products<1, 5, 7, true>();
@@ -78,49 +77,65 @@ INFERNO_INLINE inline void multiply_pair(const GatheredRows& rows, int row_tile,
 
 // One group of 16 rows: total = fma(dot, scale_w * scale_x, total), then the minimum's part.
 template <class S>
-INFERNO_INLINE inline void add_group(const Scratch& scratch, const GroupPanel& panel, int row,
-                                     int group, Floats (&total)[16]) {
+INFERNO_INLINE inline void add_group(const Scratch<S::kMinimum>& scratch, const GroupPanel& panel,
+                                     const GroupFactors<S::kMinimum>* factors, int group,
+                                     Floats (&total)[16]) {
   const Floats scale = load(panel.scale[group]);
   Floats minimum = zero();
   if constexpr (S::kMinimum) minimum = load(panel.minimum[group]);
   const int32_t(*dots)[16] = scratch.dots[group % 4];
   unroll<0, 16>([&](auto r) INFERNO_INLINE {
-    const Floats scale_x = set1(scratch.scale[row + r][group]);
+    const Floats scale_x = set1(factors[r].scale[group]);
     total[r] = fma(to_float(load_int(dots[r])), mul(scale, scale_x), total[r]);
     if constexpr (S::kMinimum) {
-      total[r] = fma(set1(scratch.sum[row + r][group]), minimum, total[r]);
+      total[r] = fma(set1(factors[r].sum[group]), minimum, total[r]);
     }
   });
 }
 
 // 16 rows times 256 k of a panel.
+struct TileProduct {
+  int stretch;
+  int row;    // the first
+  int panel;  // of the group
+  int subs;
+};
 template <class S>
-__attribute__((noinline)) void multiply_tile_of_rows(Scratch& scratch, int row_tile, int p,
-                                                     int subs, float (*totals)[kAmxPanels][16]) {
-  const GroupPanel& panel = scratch.panel[p];
-  const int row = row_tile * kAmxTileRows;
+__attribute__((noinline)) void multiply_tile_of_rows(Scratch<S::kMinimum>& scratch,
+                                                     const TileProduct& product) {
+  const GroupPanel& panel = scratch.panel[product.panel];
+  const int8_t* tiles = scratch.rows.tiles(product.stretch, product.row / kAmxTileRows);
+  const auto* factors = scratch.rows.factors + scratch.rows.at(product.stretch, product.row);
+  float(*totals)[kAmxPanels][16] = scratch.totals + product.row;
+  const int p = product.panel;
   Floats total[16];
   unroll<0, 16>([&](auto r) INFERNO_INLINE { total[r] = load(totals[r][p]); });
-  multiply_pair(scratch.rows, row_tile, 0, panel, scratch.dots);
-  for (int group = 0; group < subs; group += 2) {
-    if (group + 2 < subs) {
-      multiply_pair(scratch.rows, row_tile, group * 32 + 64, panel, scratch.dots + (group + 2) % 4);
+  multiply_pair(tiles, 0, panel, scratch.dots);
+  for (int group = 0; group < product.subs; group += 2) {
+    if (group + 2 < product.subs) {
+      multiply_pair(tiles, group * 32 + 64, panel, scratch.dots + (group + 2) % 4);
     }
-    add_group<S>(scratch, panel, row, group, total);
-    if (group + 1 < subs) add_group<S>(scratch, panel, row, group + 1, total);
+    add_group<S>(scratch, panel, factors, group, total);
+    if (group + 1 < product.subs) add_group<S>(scratch, panel, factors, group + 1, total);
   }
   unroll<0, 16>([&](auto r) INFERNO_INLINE { store(totals[r][p], total[r]); });
 }
 
 template <class S>
 struct GroupProducts {
+  static Scratch<S::kMinimum>& scratch_of(const MatmulJob& job) {
+    return *reinterpret_cast<Scratch<S::kMinimum>*>(job.scratch);
+  }
+
+  static void begin_rows(const MatmulJob& job, int row_begin, int row_end) {
+    arrange_rows(job, row_begin, row_end, scratch_of(job).rows);
+  }
+
   static void multiply_panels(const MatmulJob& job, const PanelGroup& group) {
     const PackedMatrix& w = job.w;
-    Scratch& scratch = *reinterpret_cast<Scratch*>(job.scratch);
-    const int rows = group.row_end - group.row_begin;
-    const int tiles = padded_rows(rows) / kAmxTileRows;
-    __builtin_memset(scratch.totals, 0,
-                     sizeof(scratch.totals[0]) * 16 * static_cast<size_t>(tiles));
+    Scratch<S::kMinimum>& scratch = scratch_of(job);
+    const int rows = scratch.rows.rows;
+    __builtin_memset(scratch.totals, 0, sizeof(scratch.totals[0]) * static_cast<size_t>(rows));
     const int stretches = stretch_count(w.k);
     for (int stretch = 0; stretch < stretches; ++stretch) {
       const int subs = subs_in<S>(w.k, stretch);
@@ -128,17 +143,11 @@ struct GroupProducts {
         const S source(w, stretch_bytes<S>(w, group, p, stretch));
         unpack(source, subs, w.zero_point, scratch.panel[p]);
       }
-      NextStretch next = next_stretch<S>(w, group, stretch, tiles);
-      for (int tile = 0; tile < tiles; ++tile) {
-        const int row = tile * kAmxTileRows;
-        if (tile % 2 == 0) {
-          const int left = rows - row;
-          gather<S>(slice_of(job.x, group.row_begin + row, stretch),
-                    left < kGatheredRows ? left : kGatheredRows, subs, scratch);
-        }
+      NextStretch next = next_stretch<S>(w, group, stretch, rows / kAmxTileRows);
+      for (int row = 0; row < rows; row += kAmxTileRows) {
         next.advance();
         for (int p = 0; p < group.panels; ++p) {
-          multiply_tile_of_rows<S>(scratch, tile % 2, p, subs, scratch.totals + row);
+          multiply_tile_of_rows<S>(scratch, {stretch, row, p, subs});
         }
       }
     }
@@ -148,8 +157,7 @@ struct GroupProducts {
 
 template <GroupCodes kCodes, bool kHasMinimum>
 bool multiply_codes(const MatmulJob& job) {
-  multiply_with_tiles<GroupProducts<GroupSource<kCodes, kHasMinimum>>>(job, kTilesOf32);
-  return true;
+  return multiply_with_tiles<GroupProducts<GroupSource<kCodes, kHasMinimum>>>(job, kTilesOf32);
 }
 
 }  // namespace

@@ -26,20 +26,39 @@ struct SuperPanel {
   int32_t minima[8][16];  // pairs of int16
 };
 
-// What finishing needs of the gathered rows.
+// Of a row: its scale, and the sums of q that minima are multiplied with, in pairs of int16, over
+// 16 k each or over 32.
+template <bool kMinimum, bool kOf16>
 struct RowFactors {
-  float scale[kGatheredRows];
-  int32_t sums[kGatheredRows][8];  // of q, in pairs of int16, as the minima are
-};
+  float scale;
+  int32_t sums[8];
 
+  INFERNO_INLINE void set(const RowSlice& from, size_t row, int) {
+    scale = from.scale[row * from.scale_stride];
+    if constexpr (!kMinimum) return;
+    const int16_t* sum = from.sum + row * from.sum_stride;
+    const __m256i sixteens = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(sum));
+    if constexpr (kOf16) {
+      _mm256_storeu_si256(reinterpret_cast<__m256i*>(sums), sixteens);
+    } else {
+      const __m256i wide = _mm256_madd_epi16(sixteens, _mm256_set1_epi16(1));
+      const __m128i upper = _mm256_extracti128_si256(wide, 1);
+      _mm_storeu_si128(reinterpret_cast<__m128i*>(sums),
+                       _mm_packs_epi32(_mm256_castsi256_si128(wide), upper));
+    }
+  }
+};
+template <class S>
+using FactorsOf = RowFactors<S::kMinimum, S::kSteps == 4>;
+
+template <class Factors>
 struct Scratch {
+  AmxRows<Factors> rows;
   SuperPanel panel[kAmxPanels];
-  GatheredRows rows;
-  RowFactors factors[2];                      // of the unit being multiplied, and the one before
-  alignas(64) int32_t dots[2][2][2][16][16];  // the same, [row tile][column]
+  alignas(64) int32_t dots[2][2][2][16][16];  // of the unit being multiplied, and the one before
   float totals[kMostBlockRows][kAmxPanels][16];
 };
-static_assert(sizeof(Scratch) <= kMatmulScratchBytes);
+static_assert(sizeof(Scratch<RowFactors<true, true>>) <= kMatmulScratchBytes);
 
 // Each of 16 lanes repeated in both of its halves, or all four of its bytes.
 inline __m512i twice(__m512i v) {
@@ -150,65 +169,33 @@ void unpack(const S& source, SuperPanel& panel) {
   }
 }
 
-// Gathers rows [0, count) of a slice, and zeros up to a whole tile.
-template <class S>
-void gather(const RowSlice& from, int count, GatheredRows& rows, RowFactors& factors) {
-  const int padded = padded_rows(count);
-  for (int row = 0; row < padded; ++row) {
-    if (row >= count) {
-      gather_row(nullptr, 0, row, rows);
-      continue;
-    }
-    const size_t r = static_cast<size_t>(row);
-    gather_row(from.q + r * from.q_stride, 256, row, rows);
-    factors.scale[row] = from.scale[r * from.scale_stride];
-    if constexpr (S::kMinimum) {
-      const auto* sums = reinterpret_cast<const __m256i*>(from.sum + r * from.sum_stride);
-      const __m256i sixteens = _mm256_loadu_si256(sums);
-      if constexpr (S::kSteps == 4) {
-        _mm256_storeu_si256(reinterpret_cast<__m256i*>(factors.sums[row]), sixteens);
-      } else {
-        const __m256i wide = _mm256_madd_epi16(sixteens, _mm256_set1_epi16(1));
-        const __m128i upper = _mm256_extracti128_si256(wide, 1);
-        _mm_storeu_si128(reinterpret_cast<__m128i*>(factors.sums[row]),
-                         _mm_packs_epi32(_mm256_castsi256_si128(wide), upper));
-      }
-    }
-  }
-}
-
-// 32 rows by two columns.
+// 32 rows (or 16) by two columns.
+template <class Factors>
 struct Unit {
   int panel;                   // the first
   int panels;                  // 1 or 2
-  int rows;                    // that exist
-  int slot;                    // of Scratch::factors
+  int row_tiles;               // 1 or 2; 0: nothing to finish
+  const Factors* factors;      // of the rows
   int32_t (*dots)[2][16][16];  // [row tile][column]
   float (*totals)[kAmxPanels][16];
 };
 
-struct RowRange {
-  int begin, end;
-};
-
-// Rows of a unit, all in one tile: total = fma(u, scale_x, total), u from the integer sums.
-template <class S, class Fold>
-INFERNO_INLINE inline void finish_rows(const Scratch& scratch, const Unit& unit, int panel,
-                                       RowRange range) {
-  const SuperPanel& w = scratch.panel[unit.panel + panel];
+// kRows rows of a tile: total = fma(u, scale_x, total), u from the integer sums.
+template <class S, class Fold, int kRows>
+INFERNO_INLINE inline void finish_rows(const SuperPanel& w, const Unit<FactorsOf<S>>& unit,
+                                       int panel, int row) {
   const Floats d = load(w.d);
   const Floats dmin = S::kMinimum ? load(w.dmin) : zero();
   Ints minima[S::kSubs / 2];
   if constexpr (S::kMinimum) {
     unroll<0, S::kSubs / 2>([&](auto i) INFERNO_INLINE { minima[i] = load_int(w.minima[i]); });
   }
-  const auto& columns = unit.dots[range.begin / kAmxTileRows];
-  const int32_t(*first)[16] = columns[panel] + range.begin % kAmxTileRows;
-  const int32_t(*second)[16] = columns[1] + range.begin % kAmxTileRows;
-  const float* scale = scratch.factors[unit.slot].scale + range.begin;
-  const int32_t(*sums)[8] = scratch.factors[unit.slot].sums + range.begin;
-  float* total = unit.totals[range.begin][unit.panel + panel];
-  for (int r = 0; r < range.end - range.begin; ++r, total += kAmxPanels * 16) {
+  const auto& columns = unit.dots[row / kAmxTileRows];
+  const int32_t(*first)[16] = columns[panel] + row % kAmxTileRows;
+  const int32_t(*second)[16] = columns[1] + row % kAmxTileRows;
+  const FactorsOf<S>* factors = unit.factors + row;
+  float* total = unit.totals[row][unit.panel + panel];
+  unroll<0, kRows>([&](auto r) INFERNO_INLINE {
     Ints isum = load_int(first[r]);
     if constexpr (Fold::kParts == 2)
       isum = add_int(isum, shift_left<Fold::kShift>(load_int(second[r])));
@@ -216,47 +203,54 @@ INFERNO_INLINE inline void finish_rows(const Scratch& scratch, const Unit& unit,
     Floats u = mul(to_float(isum), d);
     if constexpr (S::kMinimum) {
       Ints msum = set1_int(0);
-      unroll<0, S::kSubs / 2>(
-          [&](auto i) INFERNO_INLINE { msum = add_pair_products(msum, minima[i], sums[r][i]); });
+      unroll<0, S::kSubs / 2>([&](auto i) INFERNO_INLINE {
+        msum = add_pair_products(msum, minima[i], factors[r].sums[i]);
+      });
       u = fnma(to_float(msum), dmin, u);
     }
-    store(total, fma(u, set1(scale[r]), load(total)));
+    store(total + r * kAmxPanels * 16,
+          fma(u, set1(factors[r].scale), load(total + r * kAmxPanels * 16)));
+  });
+}
+
+// Part `part` of eight of a unit whose sums are stored.
+template <class S, class Fold>
+INFERNO_INLINE inline void finish_part(const Scratch<FactorsOf<S>>& scratch,
+                                       const Unit<FactorsOf<S>>& unit, int part) {
+  if (unit.row_tiles == 2) {
+    for (int panel = 0; panel < unit.panels; ++panel)
+      finish_rows<S, Fold, 4>(scratch.panel[unit.panel + panel], unit, panel, part * 4);
+  } else if (unit.row_tiles == 1) {
+    for (int panel = 0; panel < unit.panels; ++panel)
+      finish_rows<S, Fold, 2>(scratch.panel[unit.panel + panel], unit, panel, part * 2);
   }
 }
 
-// Quarter `quarter` of a unit whose sums are stored.
-template <class S, class Fold>
-INFERNO_INLINE inline void finish_quarter(const Scratch& scratch, const Unit& unit, int quarter) {
-  constexpr int kRows = kGatheredRows / 4;
-  const int end = (quarter + 1) * kRows;
-  const RowRange range = {quarter * kRows, end < unit.rows ? end : unit.rows};
-  for (int panel = 0; panel < unit.panels; ++panel)
-    finish_rows<S, Fold>(scratch, unit, panel, range);
-}
-
-// Multiplies `unit` while finishing `before` (of no rows when there is none).
+// Multiplies `unit` while finishing `before`.
 template <class S, class Fold, int kRowTiles>
-__attribute__((noinline)) void multiply_unit(const Scratch& scratch, const Unit& unit,
-                                             const Unit& before, NextStretch& next) {
+__attribute__((noinline)) void multiply_unit(const Scratch<FactorsOf<S>>& scratch, const int8_t* q,
+                                             const Unit<FactorsOf<S>>& unit,
+                                             const Unit<FactorsOf<S>>& before, NextStretch& next) {
   constexpr bool kIsTwo = kRowTiles == 2;
   const auto* first = scratch.panel[unit.panel].part[0];
   const auto* second =
       Fold::kParts == 2 ? scratch.panel[unit.panel].part[1] : scratch.panel[unit.panel + 1].part[0];
   unroll<0, 2 * kRowTiles>([](auto i) INFERNO_INLINE { zero_tile<i>(); });
-  for (int step = 0; step < 4; ++step) {
-    load_tile<4, 1024>(scratch.rows.tile(0, step * 64));
+  unroll<0, 4>([&](auto step) INFERNO_INLINE {
+    load_tile<4, 1024>(q + step * 1024);
     load_tile<6, 1024>(first[step * 16]);
     add_products<0, 4, 6, Fold::kIsSigned[0]>();
     load_tile<7, 1024>(second[step * 16]);
     add_products<1, 4, 7, Fold::kIsSigned[1]>();
+    finish_part<S, Fold>(scratch, before, 2 * step);
     if constexpr (kIsTwo) {
-      load_tile<5, 1024>(scratch.rows.tile(1, step * 64));
+      load_tile<5, 1024>(q + 4096 + step * 1024);
       add_products<2, 5, 6, Fold::kIsSigned[0]>();
       add_products<3, 5, 7, Fold::kIsSigned[1]>();
     }
     next.advance();
-    finish_quarter<S, Fold>(scratch, before, step);
-  }
+    finish_part<S, Fold>(scratch, before, 2 * step + 1);
+  });
   store_sums<0>(unit.dots[0][0]);
   store_sums<1>(unit.dots[0][1]);
   if constexpr (kIsTwo) {
@@ -267,46 +261,53 @@ __attribute__((noinline)) void multiply_unit(const Scratch& scratch, const Unit&
 
 template <class S, class Fold>
 struct SuperBlockProducts {
+  using Rows = AmxRows<FactorsOf<S>>;
+
+  static Scratch<FactorsOf<S>>& scratch_of(const MatmulJob& job) {
+    return *reinterpret_cast<Scratch<FactorsOf<S>>*>(job.scratch);
+  }
+
+  static void begin_rows(const MatmulJob& job, int row_begin, int row_end) {
+    arrange_rows(job, row_begin, row_end, scratch_of(job).rows);
+  }
+
   // All rows of a block times 256 k of the unpacked panels.
   static void multiply_stretch(const MatmulJob& job, const PanelGroup& group, int stretch) {
-    Scratch& scratch = *reinterpret_cast<Scratch*>(job.scratch);
+    Scratch<FactorsOf<S>>& scratch = scratch_of(job);
+    const Rows& rows = scratch.rows;
     constexpr int kUnitPanels = Fold::kParts == 2 ? 1 : kAmxPanels;
-    const int rows = group.row_end - group.row_begin;
-    const int gathers = (rows + kGatheredRows - 1) / kGatheredRows;
-    const int units = gathers * ((group.panels + kUnitPanels - 1) / kUnitPanels);
+    const int row_units = (rows.rows + kUnitRows - 1) / kUnitRows;
+    const int units = row_units * ((group.panels + kUnitPanels - 1) / kUnitPanels);
     NextStretch next = next_stretch<S>(job.w, group, stretch, units * 4);
-    Unit before = {};
+    Unit<FactorsOf<S>> before = {};
     int done = 0;
-    for (int i = 0; i < gathers; ++i) {
-      const int row = i * kGatheredRows;
-      const int count = rows - row < kGatheredRows ? rows - row : kGatheredRows;
-      gather<S>(slice_of(job.x, group.row_begin + row, stretch), count, scratch.rows,
-                scratch.factors[i % 2]);
+    for (int row = 0; row < rows.rows; row += kUnitRows) {
+      const int8_t* q = rows.tiles(stretch, row / kAmxTileRows);
       for (int panel = 0; panel < group.panels; panel += kUnitPanels, ++done) {
         const int left = group.panels - panel;
-        const Unit unit = {panel,
-                           left < kUnitPanels ? left : kUnitPanels,
-                           count,
-                           i % 2,
-                           scratch.dots[done % 2],
-                           scratch.totals + row};
-        if (count > kAmxTileRows) {
-          multiply_unit<S, Fold, 2>(scratch, unit, before, next);
+        const Unit<FactorsOf<S>> unit = {panel,
+                                         left < kUnitPanels ? left : kUnitPanels,
+                                         rows.rows - row > kAmxTileRows ? 2 : 1,
+                                         rows.factors + rows.at(stretch, row),
+                                         scratch.dots[done % 2],
+                                         scratch.totals + row};
+        if (unit.row_tiles == 2) {
+          multiply_unit<S, Fold, 2>(scratch, q, unit, before, next);
         } else {
-          multiply_unit<S, Fold, 1>(scratch, unit, before, next);
+          multiply_unit<S, Fold, 1>(scratch, q, unit, before, next);
         }
         before = unit;
       }
     }
-    for (int quarter = 0; quarter < 4; ++quarter)
-      finish_quarter<S, Fold>(scratch, before, quarter);
+    for (int part = 0; part < 8; ++part)
+      finish_part<S, Fold>(scratch, before, part);
   }
 
   static void multiply_panels(const MatmulJob& job, const PanelGroup& group) {
     const PackedMatrix& w = job.w;
-    Scratch& scratch = *reinterpret_cast<Scratch*>(job.scratch);
-    const size_t rows = static_cast<size_t>(group.row_end - group.row_begin);
-    __builtin_memset(scratch.totals, 0, sizeof(scratch.totals[0]) * rows);
+    Scratch<FactorsOf<S>>& scratch = scratch_of(job);
+    __builtin_memset(scratch.totals, 0,
+                     sizeof(scratch.totals[0]) * static_cast<size_t>(scratch.rows.rows));
     for (int stretch = 0; stretch < stretch_count(w.k); ++stretch) {
       for (int p = 0; p < group.panels; ++p) {
         unpack<S, Fold>(S(w, stretch_bytes<S>(w, group, p, stretch)), scratch.panel[p]);
@@ -319,8 +320,7 @@ struct SuperBlockProducts {
 
 template <class S, class Fold>
 bool multiply_folded(const MatmulJob& job) {
-  multiply_with_tiles<SuperBlockProducts<S, Fold>>(job, kTilesOf64);
-  return true;
+  return multiply_with_tiles<SuperBlockProducts<S, Fold>>(job, kTilesOf64);
 }
 
 }  // namespace
