@@ -50,6 +50,27 @@ void add_variables(const CLI::App& app, std::vector<std::string>& arguments) {
   }
 }
 
+// What was wrong, after the command's name. Checks that name their option already are not prefixed
+// with it once more, and a key that no option has is called that.
+std::string failure_text(const CLI::App* app, const CLI::Error& error) {
+  std::string what = error.what();
+  const size_t colon = what.find(": ");
+  if (what.starts_with("--") && colon != std::string::npos) {
+    const std::string again = what.substr(2, colon);  // "name: " without its space
+    if (what.compare(colon + 2, again.size(), again) == 0) what.erase(2, colon);
+  }
+  constexpr std::string_view kExtra = "INI was not able to parse ";
+  if (what.starts_with(kExtra)) {
+    const std::string_view key = std::string_view(what).substr(kExtra.size());
+    const size_t section = key.find(".++");  // CLI11's mark of a section's beginning
+    what = section == std::string_view::npos
+               ? fmt::format("--config: there is no option '{}'", key)
+               : fmt::format("--config: there is no section [{}]", key.substr(0, section));
+  }
+  return fmt::format("{}: {}\n`{} --help` lists the options.\n", app->get_name(), what,
+                     app->get_name());
+}
+
 }  // namespace
 
 void prepare(CLI::App& app, const char* name, const char* purpose) {
@@ -57,6 +78,15 @@ void prepare(CLI::App& app, const char* name, const char* purpose) {
   app.description(purpose);
   app.set_config("--config", "", "TOML file with any of these options")->envname("INFERNO_CONFIG");
   app.get_formatter()->column_width(36);
+  app.failure_message(failure_text);
+}
+
+std::string check_truth(const std::string& text) {
+  bool value = false;
+  const bool is_flag = CLI::detail::lexical_cast(text, value) &&
+                       (text.empty() || !std::isdigit(static_cast<unsigned char>(text.front())) ||
+                        text == "0" || text == "1");
+  return is_flag ? std::string() : fmt::format("'{}' is not true or false", text);
 }
 
 std::string variable_of(const std::string& flag) {
@@ -117,7 +147,8 @@ void add_runtime_options(CLI::App& app, EngineOptions& options) {
       });
   app.add_flag("--enable-prefix-caching,!--no-enable-prefix-caching", options.prefix_caching,
                "reuse the KV of equal prefixes (on by default)")
-      ->envname("INFERNO_ENABLE_PREFIX_CACHING");
+      ->envname("INFERNO_ENABLE_PREFIX_CACHING")
+      ->check(check_truth);
 }
 
 void add_scheduling_options(CLI::App& app, SchedulingOptions& options) {
@@ -231,7 +262,9 @@ Result<const kernel::KernelTable*> table_of(const std::string& isa) {
 }
 
 int report(const char* command, const Error& error) {
-  fmt::print(stderr, "inferno {}: {}\n", command, error.message);
+  const bool names_field = error.message.find(error.param) != std::string::npos;
+  fmt::print(stderr, "inferno {}: {}{}{}\n", command, names_field ? "" : error.param,
+             names_field ? "" : ": ", error.message);
   return 1;
 }
 

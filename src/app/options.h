@@ -71,6 +71,10 @@ void add_scheduling_options(CLI::App& app, SchedulingOptions& options);
 // The scheduler's configuration for these options.
 schedule::SchedulerConfig scheduler_config(const EngineOptions& options);
 
+// A check for flags: empty when the text is true or false (yes, no, on, off, 1, 0), else what is
+// wrong with it.
+std::string check_truth(const std::string& text);
+
 // Parses; on --help or a wrong command line prints and returns the exit code to end with.
 std::optional<int> parse(CLI::App& app, int argc, char** argv);
 

@@ -75,8 +75,38 @@ TEST(Options, WrongValuesAreRefused) {
   }
 }
 
+TEST(Options, ASeedIsAWholeNumber) {
+  const auto parse_seed = [](std::string text) {
+    CLI::App app;
+    SamplingOptions options;
+    prepare(app, "test", "");
+    add_sampling_options(app, options);
+    std::vector<std::string> arguments{"test", "--seed", std::move(text)};
+    std::vector<char*> argv;
+    for (std::string& argument : arguments)
+      argv.push_back(argument.data());
+    if (const auto code = parse(app, static_cast<int>(argv.size()), argv.data()))
+      throw CLI::RuntimeError(*code);
+    return options.seed;
+  };
+  EXPECT_EQ(parse_seed("18446744073709551615"), UINT64_MAX);
+  for (const char* wrong : {"-1", "1.5", "x", "18446744073709551616"}) {
+    EXPECT_THROW(parse_seed(wrong), CLI::Error) << wrong;
+  }
+}
+
 TEST(Options, VariablesFollowFromFlags) {
   EXPECT_EQ(variable_of("--max-num-seqs"), "INFERNO_MAX_NUM_SEQS");
+}
+
+TEST(Report, NamesTheFieldOnce) {
+  ::testing::internal::CaptureStderr();
+  EXPECT_EQ(report("run", Error{Fault::kInvalid, "9 is too much", "max-model-len"}), 1);
+  report("run", Error{Fault::kInvalid, "threads: no", "threads"});
+  report("run", Error{Fault::kInvalid, "no", {}});
+  EXPECT_EQ(::testing::internal::GetCapturedStderr(),
+            "inferno run: max-model-len: 9 is too much\ninferno run: threads: no\n"
+            "inferno run: no\n");
 }
 
 TEST(ParseMemory, UnderstandsUnitsAndShares) {

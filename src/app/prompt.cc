@@ -1,6 +1,8 @@
 #include "app/prompt.h"
 
+#include <charconv>
 #include <chrono>
+#include <cstdint>
 
 namespace inferno::app {
 
@@ -17,7 +19,14 @@ void add_sampling_options(CLI::App& app, SamplingOptions& options) {
   add_option(app, "--max-tokens", options.max_tokens, "longest answer in tokens")
       ->check(CLI::Range(1, 1 << 27));
   app.add_option("--seed", options.seed, "the same seed gives the same answer")
-      ->envname("INFERNO_SEED");
+      ->envname("INFERNO_SEED")
+      ->check([](const std::string& text) {
+        uint64_t seed = 0;
+        const auto [rest, trouble] = std::from_chars(text.data(), text.data() + text.size(), seed);
+        const bool is_seed = trouble == std::errc() && rest == text.data() + text.size();
+        return is_seed ? std::string()
+                       : fmt::format("'{}' is not a whole number from 0 to {}", text, UINT64_MAX);
+      });
 }
 
 request::SamplingParams sampling_of(const SamplingOptions& options) {

@@ -125,17 +125,19 @@ int serve_models(const Arguments& arguments, ServeOptions& options, ServerSignal
       return report("serve", listed.error());
     }
   }
+  // Left by a server that was killed, it would name a port where nobody answers.
+  if (!options.port_file.empty()) std::remove(options.port_file.c_str());
   auto server = serve::ApiServer::start(api_options(options), models, metrics);
   if (!server) return report("serve", server.error());
   if (auto loaded = models.load_listed(); !loaded) return report("serve", loaded.error());
   (*server)->set_ready();
   signals.set_ready();
   const uint16_t port = (*server)->port();
-  fmt::print("serving {} on http://{}:{}\n", names, options.host, port);
-  std::fflush(stdout);
   if (auto written = write_port_file(options.port_file, port); !written) {
     return report("serve", written.error());
   }
+  fmt::print("serving {} on http://{}:{}\n", names, options.host, port);
+  std::fflush(stdout);
   run_until_stopped(arguments, options, signals, **server);
   if (!options.port_file.empty()) std::remove(options.port_file.c_str());
   // A load cannot be broken off; nobody waits for it any more.

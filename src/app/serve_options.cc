@@ -12,7 +12,7 @@ namespace {
 constexpr double kMostSeconds = 365.0 * 86400.0;
 
 void add_flag(CLI::App& app, const std::string& flag, bool& value, const std::string& help) {
-  app.add_flag(flag, value, help)->envname(variable_of(flag));
+  app.add_flag(flag, value, help)->envname(variable_of(flag))->check(check_truth);
 }
 
 void add_list(CLI::App& app, const std::string& flag, std::vector<std::string>& values,
@@ -51,7 +51,8 @@ void add_model_options(CLI::App& app, ServeOptions& options) {
 
 void add_server_options(CLI::App& app, ServeOptions& options) {
   add_option(app, "--host", options.host, "address to listen on");
-  add_option(app, "--port", options.port, "port to listen on; 0: the system chooses");
+  add_option(app, "--port", options.port, "port to listen on; 0: the system chooses")
+      ->check(CLI::Range(0, 65535));
   add_option(app, "--port-file", options.port_file, "file to write the port to when ready");
   add_list(app, "--api-key", options.api_keys,
            "key that requests under /v1 must bring; may be repeated");
@@ -92,6 +93,8 @@ std::optional<int> parse_serve_options(int argc, char** argv, ServeOptions& opti
   prepare(app, "serve",
           "Serves models over HTTP: OpenAI's API under /v1, a chat page at /, metrics at /metrics. "
           "SIGHUP reads keys and the drain timeout anew.");
+  // Other commands take from a file what is theirs; here a key that nobody knows is a slip.
+  app.allow_config_extras(CLI::config_extras_mode::error);
   add_model_options(app, options);
   add_runtime_options(app, options.engine);
   add_scheduling_options(app, options.engine.scheduling);

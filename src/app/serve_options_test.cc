@@ -96,6 +96,32 @@ TEST_F(ServeOptionsTest, WrongValuesAreRefused) {
   }
 }
 
+TEST_F(ServeOptionsTest, AnErrorNamesTheOptionTheValueAndTheLimit) {
+  const std::string typo = file("typo.toml", "portt = 0\n");
+  const std::string section = file("section.toml", "[serve]\nthreads = 1\n");
+  const std::string flag = file("flag.toml", "lazy = \"maybe\"\n");
+  struct Case {
+    std::vector<std::string> arguments;
+    std::vector<std::string> said;
+  };
+  for (const Case& wrong : std::vector<Case>{
+           {{"m", "--port", "70000"}, {"--port", "70000", "65535"}},
+           {{"m", "--port", "http"}, {"--port", "http", "65535"}},
+           {{"m", "--max-num-seqs", "0"}, {"--max-num-seqs", "0", "1 to 4096"}},
+           {{"m", "--kv-cache-memory", "lots"}, {"serve: --kv-cache-memory: 'lots'", "512MiB"}},
+           {{"m", "--lazy=maybe"}, {"--lazy", "'maybe'", "true or false"}},
+           {{"m", "--config", typo}, {"--config", "'portt'"}},
+           {{"m", "--config", section}, {"--config", "section [serve]"}},
+           {{"m", "--config", flag}, {"--lazy", "'maybe'"}},
+           {{"m", "--config", "/no/such.toml"}, {"/no/such.toml"}}}) {
+    ::testing::internal::CaptureStderr();
+    EXPECT_THROW(parse(wrong.arguments), int);
+    const std::string message = ::testing::internal::GetCapturedStderr();
+    for (const std::string& part : wrong.said)
+      EXPECT_THAT(message, HasSubstr(part));
+  }
+}
+
 TEST_F(ServeOptionsTest, OnlyKeysAndTheDrainTimeoutChangeWhileItRuns) {
   ServeOptions present = parse({"m", "--port", "1", "--api-key", "a"});
   EXPECT_THAT(take_changes(parse({"m", "--port", "2", "--api-key", "a"}), present), IsEmpty());

@@ -78,6 +78,7 @@ std::string shown(const json::value& value) {
   // Long values are not serialized whole only to be cut.
   if (value.is_array()) return fmt::format("a list of {}", value.get_array().size());
   if (value.is_object()) return fmt::format("an object of {} fields", value.get_object().size());
+  if (value.is_double()) return fmt::format("{}", value.get_double());  // 1.5, not 1.5E0
   if (!value.is_string()) return json::serialize(value);
   const json::string& text = value.get_string();
   if (text.size() <= kShownBytes) return json::serialize(value);

@@ -102,6 +102,7 @@ TEST(Fields, LongValuesAreCutBetweenCharacters) {
   EXPECT_LT(cut.size(), 100u);
   EXPECT_TRUE(cut.ends_with("\xC3\xA9...\"")) << cut;
   EXPECT_EQ(shown(json::array{1, 2}), "a list of 2");
+  EXPECT_EQ(shown(json::value(-0.5)), "-0.5");
 }
 
 }  // namespace

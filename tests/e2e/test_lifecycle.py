@@ -78,6 +78,26 @@ def free_port():
         return probe.getsockname()[1]
 
 
+def test_a_port_file_left_behind_is_replaced_before_it_says_that_it_serves(tiny_model, tmp_path):
+    port_file = tmp_path / "port"
+    port_file.write_text("1\n")
+    process = subprocess.Popen(
+        [binary(), "serve", tiny_model, "--port", "0", "--port-file", port_file]
+        + ["--kv-cache-memory", "64MiB"],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        line = process.stdout.readline()
+        assert line.startswith("serving ")
+        assert port_file.read_text().strip() == line.strip().rsplit(":", 1)[1]
+    finally:
+        process.terminate()
+        assert process.wait() == 0
+    assert not port_file.exists()
+
+
 @pytest.fixture
 def loading(tmp_path):
     """(process, url, port file) of a server that listens and whose model takes a while to load."""
