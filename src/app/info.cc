@@ -59,6 +59,11 @@ boost::json::object describe(const CheckpointPtr& file) {
   out["kv_heads"] = config.kv_head_count;
   out["head_width"] = config.head_width;
   out["feed_forward_width"] = config.feed_forward_width;
+  if (config.expert_count > 0) {
+    out["experts"] = config.expert_count;
+    out["experts_used"] = config.expert_used_count;
+    out["expert_width"] = config.expert_width;
+  }
   out["vocabulary"] = config.vocab_size;
   out["context_length"] = config.context_length;
   out["sliding_window"] = config.sliding_window;

@@ -89,14 +89,15 @@ enum class Order : uint8_t { kTogether, kOneByOne };
 // A model loaded once for a number of threads, to be run in several ways.
 class Bench {
  public:
-  Bench(const fs::path& path, int threads) : pool_(threads) {
+  Bench(const fs::path& path, int threads, model::Quantization quantization) : pool_(threads) {
     auto checkpoint = model::Checkpoint::open(path);
     EXPECT_TRUE(checkpoint) << checkpoint.error().message;
     checkpoint_ = std::move(*checkpoint);
     auto vocabulary = checkpoint_->vocabulary();
     EXPECT_TRUE(vocabulary);
     tokenizer_ = std::move(*token::Tokenizer::create(std::move(*vocabulary)));
-    weights_ = std::move(*model::Weights::load(checkpoint_, pool_, {}));
+    weights_ =
+        std::move(*model::Weights::load(checkpoint_, pool_, {}, {.quantization = quantization}));
   }
 
   std::vector<std::string> run(const Variation& how, Order order = Order::kTogether) {
@@ -203,6 +204,7 @@ struct Subject {
   fs::path path;
   bool is_large = false;
   bool is_slow_step = false;  // single-token steps are tried on fewer requests
+  model::Quantization quantization = model::Quantization::kNone;
 };
 
 std::ostream& operator<<(std::ostream& out, const Subject& subject) {
@@ -240,8 +242,8 @@ TEST_P(Determinism, SameBytesHoweverARequestIsServed) {
                           .isa = isa,
                           .requests = isa == kernel::Isa::kPlain ? few : kRequests});
   }
-  Bench one(subject.path, 1);
-  Bench two(subject.path, 2);
+  Bench one(subject.path, 1, subject.quantization);
+  Bench two(subject.path, 2, subject.quantization);
   const std::vector<std::string> alone =
       two.run({.name = "alone", .caching = false}, Order::kOneByOne);
   for (const Variation& how : variations) {
@@ -264,6 +266,11 @@ INSTANTIATE_TEST_SUITE_P(
         Subject{"llama_bf16_folder", conformance("llama/hf-bf16")},
         Subject{"qwen2_f32", conformance("qwen2/model-f32.gguf")},
         Subject{"gemma3_f32", conformance("gemma3/model-f32.gguf")},
+        Subject{"mixtral_f32", conformance("mixtral/model-f32.gguf")},
+        Subject{"qwen3moe_folder", conformance("qwen3moe/hf")},
+        Subject{.name = "qwen3moe_q8",
+                .path = conformance("qwen3moe/hf"),
+                .quantization = model::Quantization::kQ8},
         Subject{"llama_q4_k_m", conformance("llama-quantized/model-Q4_K_M.gguf")},
         Subject{"llama_q5_0", conformance("llama-quantized/model-Q5_0.gguf")},
         Subject{"smollm2", model_cache() / "SmolLM2-135M-Instruct.Q4_1.gguf", false, true},

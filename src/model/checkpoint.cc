@@ -84,6 +84,9 @@ struct Checkpoint::Files {
   Result<void> check_tensors() const;
   // The tensor of a canonical name as the file has it; kNotFound when there is none.
   Result<Tensor> find(std::string_view name) const;
+  // One expert's tensor within that of all.
+  Result<Tensor> find_in_stack(const Tensor& all, const StackedName& stacked,
+                               std::string_view name) const;
   // The parts of a packed matrix of a canonical name; none when it is not packed, or not there.
   Result<std::optional<PackedParts>> find_parts(std::string_view name) const;
 };
@@ -146,6 +149,14 @@ Result<void> Checkpoint::Files::open_folder(const fs::path& path, Need need) {
 Result<Tensor> Checkpoint::Files::find(std::string_view name) const {
   if (gguf) {
     if (const Tensor* tensor = gguf->find_tensor(name)) return *tensor;
+    if (config) {
+      if (const std::optional<StackedName> stacked = stacked_name(*config, name)) {
+        const Tensor* all = gguf->find_tensor(stacked->name);
+        return all == nullptr
+                   ? fail(Fault::kNotFound, "{}: tensor '{}' is missing", label, stacked->name)
+                   : find_in_stack(*all, *stacked, name);
+      }
+    }
   } else if (weights) {
     const bool is_head = name == "output.weight";
     const std::optional<std::string> own = folder_name(*config, name, prefix);
@@ -160,6 +171,22 @@ Result<Tensor> Checkpoint::Files::find(std::string_view name) const {
     }
   }
   return fail(Fault::kNotFound, "{}: tensor '{}' is missing", label, name);
+}
+
+Result<Tensor> Checkpoint::Files::find_in_stack(const Tensor& all, const StackedName& stacked,
+                                                std::string_view name) const {
+  std::vector<int64_t> expected = *expected_shape(*config, name);
+  expected.insert(expected.begin(), config->expert_count);
+  if (all.shape != expected) {
+    return fail(Fault::kCorrupt, "{}: tensor '{}' has shape {}, expected {}", label, stacked.name,
+                shape_text(all.shape), shape_text(expected));
+  }
+  const size_t bytes = all.bytes / static_cast<size_t>(config->expert_count);
+  return Tensor{.name = std::string(name),
+                .type = all.type,
+                .shape = {expected.begin() + 1, expected.end()},
+                .data = all.data + static_cast<size_t>(stacked.expert) * bytes,
+                .bytes = bytes};
 }
 
 Result<std::optional<PackedParts>> Checkpoint::Files::find_parts(std::string_view name) const {

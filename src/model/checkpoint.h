@@ -14,6 +14,8 @@
 //           attn_q_norm.weight [E]      attn_k_norm.weight [E]
 //           ffn_norm.weight [D]         ffn_gate.weight, ffn_up.weight [F, D]
 //           ffn_down.weight [D, F]
+//           ffn_gate_inp.weight [X, D]  of the router, and of expert E, which may be a part of the
+//           file's tensor of all experts: ffn_gate.E.weight, ffn_up.E.weight, ffn_down.E.weight
 //           post_attention_norm.weight, post_ffw_norm.weight [D]      of what each part returns
 //
 // A matrix may be packed: several tensors of the folder are one matrix (packed_matrix.h). Then

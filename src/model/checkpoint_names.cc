@@ -8,35 +8,59 @@ namespace inferno::model {
 
 namespace {
 
-// "blk.12.attn_q.weight" taken apart; outside of layers `layer` is empty.
+// "blk.12.attn_q.weight" or "blk.12.ffn_up.3.weight" taken apart; outside of layers `layer` is
+// empty.
 struct ParsedName {
   std::optional<int> layer;
-  std::string_view part;    // "attn_q"
-  std::string_view suffix;  // "weight" or "bias"
+  std::string_view part;      // "attn_q"
+  std::optional<int> expert;  // 3
+  std::string_view suffix;    // "weight" or "bias"
 };
+
+// A whole number from 0 on, spelled without needless zeros: "01" is another name.
+std::optional<int> number_in(std::string_view text) {
+  int number = 0;
+  const auto [stop, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (error != std::errc() || stop != text.data() + text.size() || number < 0) return std::nullopt;
+  if (text.size() > 1 && text.front() == '0') return std::nullopt;
+  return number;
+}
 
 std::optional<ParsedName> parse(std::string_view name) {
   ParsedName parsed;
   if (name.starts_with("blk.")) {
-    int layer = 0;
-    const char* begin = name.data() + 4;
-    const char* end = name.data() + name.size();
-    const auto [stop, error] = std::from_chars(begin, end, layer);
-    if (error != std::errc() || stop == end || *stop != '.' || layer < 0) return std::nullopt;
-    if (stop - begin > 1 && *begin == '0') return std::nullopt;  // "blk.01" is another name
-    parsed.layer = layer;
-    name.remove_prefix(static_cast<size_t>(stop + 1 - name.data()));
+    name.remove_prefix(4);
+    const size_t end = name.find('.');
+    if (end == std::string_view::npos) return std::nullopt;
+    parsed.layer = number_in(name.substr(0, end));
+    if (!parsed.layer) return std::nullopt;
+    name.remove_prefix(end + 1);
   }
   const size_t dot = name.rfind('.');
   if (dot == std::string_view::npos) return std::nullopt;
   parsed.part = name.substr(0, dot);
   parsed.suffix = name.substr(dot + 1);
   if (parsed.suffix != "weight" && parsed.suffix != "bias") return std::nullopt;
+  const size_t inner = parsed.part.rfind('.');
+  if (inner != std::string_view::npos) {
+    parsed.expert = number_in(parsed.part.substr(inner + 1));
+    if (!parsed.expert) return std::nullopt;
+    parsed.part = parsed.part.substr(0, inner);
+  }
   return parsed;
 }
 
 // Lengths that shapes are made of.
-enum class Length : uint8_t { kNone, kWidth, kQuery, kKeyValue, kHead, kFeedForward };
+enum class Length : uint8_t {
+  kNone,
+  kWidth,
+  kQuery,
+  kKeyValue,
+  kHead,
+  kFeedForward,
+  kExperts,
+  kExpertFeedForward,
+};
 
 int64_t value_of(Length length, const ModelConfig& config) {
   switch (length) {
@@ -52,6 +76,10 @@ int64_t value_of(Length length, const ModelConfig& config) {
       return config.head_width;
     case Length::kFeedForward:
       return config.feed_forward_width;
+    case Length::kExperts:
+      return config.expert_count;
+    case Length::kExpertFeedForward:
+      return config.expert_width;
   }
   return 0;
 }
@@ -85,16 +113,74 @@ constexpr LayerTensor kPostNormTensors[] = {
     {"post_ffw_norm", "post_feedforward_layernorm", Length::kWidth, Length::kNone},
 };
 
-const LayerTensor* find_layer_tensor(const ModelConfig& config, std::string_view part) {
+constexpr LayerTensor kRouters[] = {
+    {"ffn_gate_inp", "block_sparse_moe.gate", Length::kExperts, Length::kWidth},  // Mixtral
+    {"ffn_gate_inp", "mlp.gate", Length::kExperts, Length::kWidth},               // Qwen 3
+};
+
+// Of one expert. Folder parts are those of Mixtral, below "block_sparse_moe.experts.E.", and of
+// Qwen 3, below "mlp.experts.E.".
+struct ExpertTensor {
+  LayerTensor tensor;  // with Mixtral's part
+  std::string_view qwen_part;
+};
+
+constexpr ExpertTensor kExpertTensors[] = {
+    {{"ffn_gate", "w1", Length::kExpertFeedForward, Length::kWidth}, "gate_proj"},
+    {{"ffn_up", "w3", Length::kExpertFeedForward, Length::kWidth}, "up_proj"},
+    {{"ffn_down", "w2", Length::kWidth, Length::kExpertFeedForward}, "down_proj"},
+};
+
+bool is_mixtral(const ModelConfig& config) {
+  return config.architecture == Architecture::kLlama;
+}
+
+const ExpertTensor* find_expert_tensor(const ModelConfig& config, const ParsedName& name) {
+  if (!name.expert || *name.expert >= config.expert_count) return nullptr;
+  for (const ExpertTensor& row : kExpertTensors) {
+    if (row.tensor.part == name.part) return &row;
+  }
+  return nullptr;
+}
+
+const LayerTensor* find_layer_tensor(const ModelConfig& config, const ParsedName& name) {
+  if (name.expert) {
+    const ExpertTensor* row = find_expert_tensor(config, name);
+    return row == nullptr ? nullptr : &row->tensor;
+  }
+  if (config.expert_count > 0 && name.part == kRouters[0].part) {
+    return is_mixtral(config) ? &kRouters[0] : &kRouters[1];
+  }
   if (config.has_post_norms) {
     for (const LayerTensor& row : kPostNormTensors) {
-      if (row.part == part) return &row;
+      if (row.part == name.part) return &row;
     }
   }
   for (const LayerTensor& row : kLayerTensors) {
-    if (row.part == part) return &row;
+    if (row.part == name.part) return &row;
   }
   return nullptr;
+}
+
+std::string folder_part(const ModelConfig& config, const ParsedName& name,
+                        const LayerTensor& tensor) {
+  const ExpertTensor* expert = find_expert_tensor(config, name);
+  if (expert == nullptr) return std::string(tensor.folder_part);
+  if (is_mixtral(config)) {
+    return fmt::format("block_sparse_moe.experts.{}.{}", *name.expert, tensor.folder_part);
+  }
+  return fmt::format("mlp.experts.{}.{}", *name.expert, expert->qwen_part);
+}
+
+// The parts of a layer's feed-forward block, with their suffixes.
+std::vector<std::string> feed_forward_parts(const ModelConfig& config, int layer) {
+  if (!config.has_experts(layer)) return {"ffn_gate.weight", "ffn_up.weight", "ffn_down.weight"};
+  std::vector<std::string> parts = {"ffn_gate_inp.weight"};
+  for (int expert = 0; expert < config.expert_count; ++expert) {
+    for (const ExpertTensor& row : kExpertTensors)
+      parts.push_back(fmt::format("{}.{}.weight", row.tensor.part, expert));
+  }
+  return parts;
 }
 
 }  // namespace
@@ -112,7 +198,7 @@ std::optional<std::vector<int64_t>> expected_shape(const ModelConfig& config,
     if (name == "rope_freqs.weight") return Shape{config.rope_width / 2};
     return std::nullopt;
   }
-  const LayerTensor* row = find_layer_tensor(config, parsed->part);
+  const LayerTensor* row = find_layer_tensor(config, *parsed);
   if (row == nullptr || *parsed->layer >= config.layer_count) return std::nullopt;
   const int64_t outputs = value_of(row->outputs, config);
   if (parsed->suffix == "bias" || row->inputs == Length::kNone) return Shape{outputs};
@@ -122,10 +208,9 @@ std::optional<std::vector<int64_t>> expected_shape(const ModelConfig& config,
 std::vector<std::string> required_tensors(const ModelConfig& config) {
   std::vector<std::string> names = {"token_embd.weight", "output_norm.weight"};
   if (!config.has_tied_embeddings) names.emplace_back("output.weight");
-  std::vector<std::string_view> parts = {
-      "attn_norm.weight", "attn_q.weight",      "attn_k.weight",
-      "attn_v.weight",    "attn_output.weight", "ffn_norm.weight",
-      "ffn_gate.weight",  "ffn_up.weight",      "ffn_down.weight"};
+  std::vector<std::string_view> parts = {"attn_norm.weight",   "attn_q.weight",
+                                         "attn_k.weight",      "attn_v.weight",
+                                         "attn_output.weight", "ffn_norm.weight"};
   if (config.has_qkv_bias) parts.insert(parts.end(), {"attn_q.bias", "attn_k.bias", "attn_v.bias"});
   if (config.has_attention_output_bias) parts.emplace_back("attn_output.bias");
   if (config.has_qk_norm) parts.insert(parts.end(), {"attn_q_norm.weight", "attn_k_norm.weight"});
@@ -135,8 +220,20 @@ std::vector<std::string> required_tensors(const ModelConfig& config) {
   for (int layer = 0; layer < config.layer_count; ++layer) {
     for (const std::string_view part : parts)
       names.push_back(fmt::format("blk.{}.{}", layer, part));
+    for (const std::string& part : feed_forward_parts(config, layer))
+      names.push_back(fmt::format("blk.{}.{}", layer, part));
   }
   return names;
+}
+
+std::optional<StackedName> stacked_name(const ModelConfig& config, std::string_view name) {
+  const std::optional<ParsedName> parsed = parse(name);
+  if (!parsed || !parsed->layer || find_expert_tensor(config, *parsed) == nullptr) {
+    return std::nullopt;
+  }
+  return StackedName{
+      .name = fmt::format("blk.{}.{}_exps.{}", *parsed->layer, parsed->part, parsed->suffix),
+      .expert = *parsed->expert};
 }
 
 std::optional<std::string> folder_name(const ModelConfig& config, std::string_view name,
@@ -144,10 +241,10 @@ std::optional<std::string> folder_name(const ModelConfig& config, std::string_vi
   const std::optional<ParsedName> parsed = parse(name);
   if (!parsed) return std::nullopt;
   if (parsed->layer) {
-    const LayerTensor* row = find_layer_tensor(config, parsed->part);
+    const LayerTensor* row = find_layer_tensor(config, *parsed);
     if (row == nullptr) return std::nullopt;
-    return fmt::format("{}layers.{}.{}.{}", prefix, *parsed->layer, row->folder_part,
-                       parsed->suffix);
+    return fmt::format("{}layers.{}.{}.{}", prefix, *parsed->layer,
+                       folder_part(config, *parsed, *row), parsed->suffix);
   }
   if (name == "token_embd.weight") return fmt::format("{}embed_tokens.weight", prefix);
   if (name == "output_norm.weight") return fmt::format("{}norm.weight", prefix);

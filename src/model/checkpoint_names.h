@@ -20,6 +20,14 @@ std::optional<std::vector<int64_t>> expected_shape(const ModelConfig& config,
 // The names without which such a model cannot be computed.
 std::vector<std::string> required_tensors(const ModelConfig& config);
 
+// Where a GGUF file holds the tensor of one expert within that of all: "blk.3.ffn_up.5.weight" is
+// [5] of "blk.3.ffn_up_exps.weight". None when the name is not an expert's.
+struct StackedName {
+  std::string name;
+  int expert;
+};
+std::optional<StackedName> stacked_name(const ModelConfig& config, std::string_view name);
+
 // The same tensor in a folder whose decoder's names begin with `prefix` ("model."):
 // "blk.3.attn_q.weight" is "model.layers.3.self_attn.q_proj.weight". None when folders have no such
 // tensor. output.weight is "lm_head.weight", without the prefix.

@@ -92,6 +92,75 @@ TEST(Checkpoint, AnOptionalTensorOfWrongShapeIsRefusedWhenRead) {
               HasSubstr("expected [2]"));
 }
 
+// The same with two experts of F 6 in place of the feed-forward block.
+GgufTestWriter tiny_mixture() {
+  GgufTestWriter writer;
+  writer.text("general.architecture", "llama")
+      .u32("llama.context_length", 32)
+      .u32("llama.block_count", 1)
+      .u32("llama.embedding_length", 8)
+      .u32("llama.attention.head_count", 2)
+      .u32("llama.feed_forward_length", 6)
+      .u32("llama.expert_count", 2)
+      .u32("llama.expert_used_count", 1)
+      .f32("llama.attention.layer_norm_rms_epsilon", 1e-5f)
+      .tensor("token_embd.weight", {8, 5})
+      .tensor("output_norm.weight", {8})
+      .tensor("blk.0.attn_norm.weight", {8})
+      .tensor("blk.0.attn_q.weight", {8, 8})
+      .tensor("blk.0.attn_k.weight", {8, 8})
+      .tensor("blk.0.attn_v.weight", {8, 8})
+      .tensor("blk.0.attn_output.weight", {8, 8})
+      .tensor("blk.0.ffn_norm.weight", {8})
+      .tensor("blk.0.ffn_gate_inp.weight", {8, 2});
+  return writer;
+}
+
+TEST(Checkpoint, FindsExpertsInOneTensorOrInTheirOwn) {
+  const TemporaryFolder folder;
+  const auto stacked =
+      folder.write("stacked.gguf", tiny_mixture()
+                                       .tensor("blk.0.ffn_gate_exps.weight", {8, 6, 2})
+                                       .tensor("blk.0.ffn_up_exps.weight", {8, 6, 2})
+                                       .tensor("blk.0.ffn_down_exps.weight", {6, 8, 2})
+                                       .finish());
+  GgufTestWriter apart = tiny_mixture();
+  for (const char* expert : {"0", "1"}) {
+    apart.tensor(fmt::format("blk.0.ffn_gate.{}.weight", expert), {8, 6})
+        .tensor(fmt::format("blk.0.ffn_up.{}.weight", expert), {8, 6})
+        .tensor(fmt::format("blk.0.ffn_down.{}.weight", expert), {6, 8});
+  }
+  for (const auto& path : {stacked, folder.write("apart.gguf", apart.finish())}) {
+    const auto checkpoint = Checkpoint::open(path);
+    ASSERT_TRUE(checkpoint) << checkpoint.error().message;
+    const auto up = (*checkpoint)->tensor("blk.0.ffn_up.1.weight");
+    ASSERT_TRUE(up) << up.error().message;
+    EXPECT_THAT(up->shape, ElementsAre(6, 8));
+    EXPECT_EQ(up->bytes, 6u * 8u * 4u);
+    float first = 0.0f;
+    std::memcpy(&first, up->data, sizeof(first));
+    EXPECT_EQ(first, path == stacked ? 48.0f : 0.0f);
+    EXPECT_TRUE((*checkpoint)->matrix("blk.0.ffn_down.1.weight"));
+    for (const char* absent : {"blk.0.ffn_up.2.weight", "blk.0.ffn_up.01.weight",
+                               "blk.0.ffn_up.-1.weight", "blk.0.ffn_up.weight"}) {
+      EXPECT_FALSE((*checkpoint)->has(absent)) << absent;
+    }
+  }
+}
+
+TEST(Checkpoint, NamesTheTensorOfExpertsThatIsMissingOrMisshapen) {
+  const TemporaryFolder folder;
+  const auto message = [&](const GgufTestWriter& writer) {
+    const auto checkpoint = Checkpoint::open(folder.write("m.gguf", writer.finish()));
+    return checkpoint ? std::string() : checkpoint.error().message;
+  };
+  EXPECT_THAT(message(tiny_mixture()), HasSubstr("'blk.0.ffn_gate_exps.weight' is missing"));
+  EXPECT_THAT(message(tiny_mixture().tensor("blk.0.ffn_gate_exps.weight", {8, 6, 3})),
+              HasSubstr("'blk.0.ffn_gate_exps.weight' has shape [3, 6, 8], expected [2, 6, 8]"));
+  EXPECT_THAT(message(tiny_mixture().tensor("blk.0.ffn_gate_exps.weight", {8, 12})),
+              HasSubstr("expected [2, 6, 8]"));
+}
+
 TEST(Checkpoint, OpensTheOnlyGgufModelOfAFolder) {
   const TemporaryFolder folder;
   EXPECT_EQ(Checkpoint::open(folder.path()).error().fault, Fault::kNotFound);
@@ -266,6 +335,42 @@ TEST_P(CheckpointTwins, FolderAndGgufAreTheSameModel) {
 
 INSTANTIATE_TEST_SUITE_P(Models, CheckpointTwins,
                          ::testing::Values("llama", "qwen2", "qwen3", "gemma2", "gemma3"));
+
+// The experts' tensors of both forms hold the same values.
+class CheckpointExperts : public ::testing::TestWithParam<const char*> {};
+
+TEST_P(CheckpointExperts, FolderAndGgufHoldTheSame) {
+  const std::filesystem::path folder = shared_folder() / "models" / GetParam();
+  if (!std::filesystem::exists(folder)) GTEST_SKIP() << "no conformance model at " << folder;
+  const auto hub = Checkpoint::open(folder / "hf");
+  ASSERT_TRUE(hub) << hub.error().message;
+  const auto gguf = Checkpoint::open(folder / "model-f32.gguf");
+  ASSERT_TRUE(gguf) << gguf.error().message;
+  const ModelConfig& a = (*hub)->config();
+  const ModelConfig& b = (*gguf)->config();
+  EXPECT_EQ(a.architecture, b.architecture);
+  EXPECT_EQ(a.expert_count, b.expert_count);
+  EXPECT_EQ(a.expert_used_count, b.expert_used_count);
+  EXPECT_EQ(a.expert_width, b.expert_width);
+  EXPECT_EQ(a.expert_weighting, b.expert_weighting);
+  EXPECT_EQ(a.layer_has_experts, b.layer_has_experts);
+  std::vector<std::string> names = {"blk.1.ffn_gate_inp.weight"};
+  for (int expert = 0; expert < a.expert_count; ++expert) {
+    for (const char* part : {"gate", "up", "down"})
+      names.push_back(fmt::format("blk.1.ffn_{}.{}.weight", part, expert));
+  }
+  for (const std::string& name : names) {
+    const auto one = (*hub)->matrix(name), other = (*gguf)->matrix(name);
+    ASSERT_TRUE(one && other) << name;
+    const kernel::PackedMatrix& shape = (*one)->shape();
+    std::vector<float> values(static_cast<size_t>(shape.n * shape.k)), others(values.size());
+    (*one)->read({0, shape.n}, values.data());
+    (*other)->read({0, shape.n}, others.data());
+    EXPECT_EQ(values, others) << name;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Models, CheckpointExperts, ::testing::Values("mixtral", "qwen3moe"));
 
 // --- vocabularies of real models ----------------------------------------------------------------
 

@@ -21,9 +21,14 @@ namespace {
 constexpr ArchitectureTraits kArchitectures[] = {
     {.architecture = Architecture::kLlama,
      .name = "llama",
-     .gguf_rope_layout = RopeLayout::kInterleaved},
+     .gguf_rope_layout = RopeLayout::kInterleaved,
+     .experts = ExpertUse::kSome},
     {.architecture = Architecture::kQwen2, .name = "qwen2", .has_qkv_bias = true},
     {.architecture = Architecture::kQwen3, .name = "qwen3", .has_qk_norm = true},
+    {.architecture = Architecture::kQwen3Moe,
+     .name = "qwen3moe",
+     .has_qk_norm = true,
+     .experts = ExpertUse::kAlways},
     {.architecture = Architecture::kGemma2,
      .name = "gemma2",
      .is_gemma = true,
@@ -43,10 +48,16 @@ constexpr ArchitectureTraits kArchitectures[] = {
 // model_type of config.json, where it is not the architecture's own name.
 constexpr std::pair<std::string_view, Architecture> kModelTypes[] = {
     {"mistral", Architecture::kLlama},
+    {"mixtral", Architecture::kLlama},
+    {"qwen3_moe", Architecture::kQwen3Moe},
     {"gemma3_text", Architecture::kGemma3},
 };
 
 }  // namespace
+
+bool ModelConfig::has_dense_layer() const {
+  return std::ranges::find(layer_has_experts, 0) != layer_has_experts.end();
+}
 
 std::string_view name_of(Architecture architecture) {
   return traits_of(architecture).name;
@@ -88,6 +99,9 @@ void mark_windows(ModelConfig& config, int period) {
 }
 
 Result<ModelConfig> checked(ModelConfig config, std::string_view label) {
+  if (config.expert_count == 0) {
+    config.layer_has_experts.assign(static_cast<size_t>(config.layer_count), 0);
+  }
   if (config.head_count % config.kv_head_count != 0) {
     return fail(Fault::kInvalid, "{}: {} query heads are not a multiple of {} key/value heads",
                 label, config.head_count, config.kv_head_count);

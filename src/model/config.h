@@ -3,11 +3,11 @@
 //
 // After a reader returned it, every number lies within the limits below and they fit each other:
 // whoever uses it need not check again. A reader refuses what it does not understand (another
-// architecture, another kind of rope scaling, mixtures of experts): a model that runs is a model
-// that runs as its makers meant.
+// architecture, another kind of rope scaling, another way to choose experts): a model that runs is
+// a model that runs as its makers meant.
 //
 // Shape letters: L layers, D model width, H query heads, K key/value heads, E head width, F
-// feed-forward width, V vocabulary.
+// feed-forward width, V vocabulary, X experts.
 #pragma once
 
 #include <boost/json/object.hpp>
@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "model/router.h"
 
 namespace inferno::model {
 
@@ -24,9 +25,10 @@ class Gguf;
 
 // Which forward pass. Every value has one row in the table of config.cc, which says how files name
 // it and what they leave unsaid.
-enum class Architecture : uint8_t { kLlama, kQwen2, kQwen3, kGemma2, kGemma3 };
+enum class Architecture : uint8_t { kLlama, kQwen2, kQwen3, kQwen3Moe, kGemma2, kGemma3 };
 
-// "llama", "qwen2", ...: GGUF's general.architecture. Mistral is "llama", with a window.
+// "llama", "qwen2", ...: GGUF's general.architecture. Mistral is "llama", with a window; Mixtral is
+// "llama", with experts.
 std::string_view name_of(Architecture architecture);
 
 enum class RopeLayout : uint8_t {
@@ -77,6 +79,12 @@ struct ModelConfig {
   int kv_head_count = 0;       // K; H is a multiple of it
   int head_width = 0;          // E, even; H * E need not be D
   int feed_forward_width = 0;  // F
+  // Mixtures of experts; all 0 where a model is none.
+  int expert_count = 0;       // X
+  int expert_used_count = 0;  // for each token
+  int expert_width = 0;       // F of an expert
+  ExpertWeighting expert_weighting = ExpertWeighting::kOfChosen;
+  std::vector<uint8_t> layer_has_experts;  // [L]: 1 where they replace the feed-forward block
   float rms_norm_eps = 1e-5f;
 
   RopeLayout rope_layout = RopeLayout::kHalves;
@@ -106,6 +114,9 @@ struct ModelConfig {
 
   // Whether layer `layer` attends within sliding_window only and rotates by rope_base_local.
   bool is_local(int layer) const { return layer_is_local[static_cast<size_t>(layer)] != 0; }
+  bool has_experts(int layer) const { return layer_has_experts[static_cast<size_t>(layer)] != 0; }
+  // Whether some layer has a feed-forward block of its own.
+  bool has_dense_layer() const;
 };
 
 // Limits on what a file may say. Beyond them a file is taken for damaged or hostile: kInvalid, with
@@ -118,6 +129,8 @@ inline constexpr int kMaxHeadWidth = 1024;            // E
 inline constexpr int kMaxFeedForwardWidth = 1 << 20;  // F
 inline constexpr int kMaxVocabulary = 4 << 20;        // V
 inline constexpr int kMaxContext = 1 << 27;           // positions
+inline constexpr int kMaxExperts = 1024;              // X
+inline constexpr int kMaxExpertsUsed = 64;            // for each token
 
 // The configuration in a GGUF file's keys, where output.weight, attn_q.bias and the rows of
 // token_embd.weight complete what the keys leave open. Errors name file, key, value and limit.

@@ -115,6 +115,8 @@ class GgufFields : public ConfigFields {
   std::string prefix_;
 };
 
+enum class ExpertUse : uint8_t { kNever, kSome, kAlways };
+
 // What an architecture leaves unsaid in its files.
 struct ArchitectureTraits {
   Architecture architecture;
@@ -132,6 +134,8 @@ struct ArchitectureTraits {
   // A number of layers at which GGUF files mean scores scaled by sqrt(D / H) instead of sqrt(E): no
   // key says so.
   int layers_scaled_by_width = 0;
+  // Whether GGUF files of this name hold mixtures of experts.
+  ExpertUse experts = ExpertUse::kNever;
 
   Activation activation() const { return is_gemma ? Activation::kGeluTanh : Activation::kSilu; }
 };

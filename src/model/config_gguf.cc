@@ -1,5 +1,6 @@
 // ModelConfig from the keys of a GGUF file. Names and defaults: gguf-py's constants and llama.cpp's
 // loader, whose files these are.
+#include <algorithm>
 #include <cmath>
 
 #include "model/config.h"
@@ -31,6 +32,47 @@ void read_shape(ModelConfig& config, GgufFields& fields) {
                   value_width, config.head_width);
   }
   config.rms_norm_eps = fields.real("attention.layer_norm_rms_epsilon", {0.0, 1.0});
+}
+
+// Choices of experts by other rules than router.h's are refused.
+void refuse_other_routing(GgufFields& fields) {
+  constexpr int kSoftmax = 1;  // llama.cpp's numbers; 0 is what the architecture does
+  const int gating = fields.integer("expert_gating_func", {0, 255}, 0);
+  if (gating > kSoftmax) {
+    fields.refuse("expert_gating_func", "is {}, {} (softmax) is supported", gating, kSoftmax);
+  }
+  for (const std::string_view key : {"expert_shared_count", "expert_group_count"}) {
+    const int least_other = key == "expert_group_count" ? 2 : 1;
+    const int count = fields.integer(key, {0, 1 << 20}, 0);
+    if (count >= least_other) fields.refuse(key, "is {}, which is not supported", count);
+  }
+  const float scale = fields.real("expert_weights_scale", {0.0, 1e6}, 1.0f);
+  if (scale != 0.0f && scale != 1.0f) {
+    fields.refuse("expert_weights_scale", "is {}, which is not supported", scale);
+  }
+}
+
+void read_experts(ModelConfig& config, GgufFields& fields) {
+  const ExpertUse use = traits_of(config.architecture).experts;
+  const int least = use == ExpertUse::kAlways ? 1 : 0;
+  config.expert_count = fields.integer("expert_count", {least, kMaxExperts}, 0);
+  if (config.expert_count == 0) {
+    if (use == ExpertUse::kAlways) fields.refuse("expert_count", "is missing");
+    return;
+  }
+  if (use == ExpertUse::kNever) {
+    fields.refuse("expert_count", "is {}: mixtures of experts are not supported in {}",
+                  config.expert_count, name_of(config.architecture));
+  }
+  config.expert_used_count =
+      fields.integer("expert_used_count", {1, std::min(config.expert_count, kMaxExpertsUsed)});
+  config.expert_width = fields.integer("expert_feed_forward_length", {1, kMaxFeedForwardWidth},
+                                       config.feed_forward_width);
+  if (!fields.flag("expert_weights_norm", ConfigFields::Default::kTrue)) {
+    config.expert_weighting = ExpertWeighting::kOfAll;
+  }
+  refuse_other_routing(fields);
+  config.layer_has_experts.assign(static_cast<size_t>(config.layer_count), 1);
 }
 
 void read_rope(ModelConfig& config, GgufFields& fields) {
@@ -136,10 +178,8 @@ Result<ModelConfig> config_from_gguf(const Gguf& file) {
   config.rope_layout = traits->gguf_rope_layout;
   config.has_qk_norm = traits->has_qk_norm;
   config.has_post_norms = traits->is_gemma;
-  if (const int experts = fields.integer("expert_count", {0, 1 << 20}, 0); experts > 0) {
-    fields.refuse("expert_count", "is {}: mixtures of experts are not supported", experts);
-  }
   read_shape(config, fields);
+  read_experts(config, fields);
   read_rope(config, fields);
   read_window(config, fields, file);
   read_attention(config, fields);

@@ -26,6 +26,7 @@ struct Defaults {
   std::optional<int> head_width = std::nullopt;
   float rms_norm_eps = 1e-6f;
   float rope_base = 10000.0f;
+  int window = 4096;  // 0: none
   ConfigFields::Default uses_window = ConfigFields::Default::kFalse;
   ConfigFields::Default ties = ConfigFields::Default::kFalse;
 };
@@ -54,6 +55,12 @@ Defaults defaults_of(Architecture architecture, std::string_view model_type) {
   }
   if (architecture == Architecture::kQwen3) defaults.head_width = 128;
   if (model_type == "mistral") defaults.uses_window = kTrue;
+  if (model_type == "mixtral") {
+    defaults.rms_norm_eps = 1e-5f;
+    defaults.rope_base = 1e6f;
+    defaults.window = 0;
+    defaults.uses_window = kTrue;
+  }
   return defaults;
 }
 
@@ -179,7 +186,7 @@ void read_window(ModelConfig& config, JsonFields& fields, const Defaults& defaul
   // Absence means the class's default, null means none.
   const bool uses_window = fields.flag("use_sliding_window", defaults.uses_window);
   if (uses_window && !fields.is_null("sliding_window")) {
-    config.sliding_window = fields.integer("sliding_window", {1, kMaxContext}, 4096);
+    config.sliding_window = fields.integer("sliding_window", {1, kMaxContext}, defaults.window);
   }
   const int period = fields.integer(
       fields.has("sliding_window_pattern") ? "sliding_window_pattern" : "_sliding_window_pattern",
@@ -195,6 +202,43 @@ void read_window(ModelConfig& config, JsonFields& fields, const Defaults& defaul
     for (int i = 0; i < std::min(first, config.layer_count); ++i) {
       config.layer_is_local[static_cast<size_t>(i)] = 0;
     }
+  }
+}
+
+// MixtralConfig: every layer has experts.
+void read_mixtral_experts(ModelConfig& config, JsonFields& fields) {
+  config.expert_count = fields.integer("num_local_experts", {1, kMaxExperts}, 8);
+  config.expert_used_count =
+      fields.integer("num_experts_per_tok", {1, std::min(config.expert_count, kMaxExpertsUsed)}, 2);
+  config.expert_width = config.feed_forward_width;
+  config.layer_has_experts.assign(static_cast<size_t>(config.layer_count), 1);
+}
+
+// Qwen3MoeConfig: every decoder_sparse_step-th layer has experts, but those that mlp_only_layers
+// lists.
+void read_qwen3_experts(ModelConfig& config, JsonFields& fields) {
+  config.expert_count = fields.integer("num_experts", {1, kMaxExperts}, 128);
+  config.expert_used_count =
+      fields.integer("num_experts_per_tok", {1, std::min(config.expert_count, kMaxExpertsUsed)}, 8);
+  config.expert_width = fields.integer("moe_intermediate_size", {1, kMaxFeedForwardWidth}, 768);
+  if (!fields.flag("norm_topk_prob", ConfigFields::Default::kFalse)) {
+    config.expert_weighting = ExpertWeighting::kOfAll;
+  }
+  const int step = fields.integer("decoder_sparse_step", {1, kMaxLayers}, 1);
+  for (int i = 0; i < config.layer_count; ++i)
+    config.layer_has_experts.push_back((i + 1) % step == 0);
+  const json::array* dense = fields.array("mlp_only_layers");
+  if (dense == nullptr && fields.has("mlp_only_layers")) {
+    fields.refuse("mlp_only_layers", "must be an array");
+  }
+  for (size_t i = 0; dense != nullptr && i < dense->size(); ++i) {
+    boost::system::error_code error;
+    const auto layer = dense->at(i).to_number<int64_t>(error);
+    if (error || layer < 0 || layer >= config.layer_count) {
+      return fields.refuse("mlp_only_layers", "has an entry that is no layer from 0 to {}",
+                           config.layer_count - 1);
+    }
+    config.layer_has_experts[static_cast<size_t>(layer)] = 0;
   }
 }
 
@@ -272,6 +316,8 @@ Result<ModelConfig> config_from_json(const json::object& json, std::string_view 
   config.norm_weight_offset = traits->is_gemma ? 1.0f : 0.0f;
   const Defaults defaults = defaults_of(traits->architecture, model_type);
   read_shape(config, fields, defaults);
+  if (model_type == "mixtral") read_mixtral_experts(config, fields);
+  if (traits->architecture == Architecture::kQwen3Moe) read_qwen3_experts(config, fields);
   read_rope(config, fields, label, defaults.rope_base);
   read_window(config, fields, defaults);
   read_attention(config, fields);

@@ -100,6 +100,69 @@ TEST(ConfigJson, ReadsLinearAndYarnScaling) {
   EXPECT_NEAR(yarn->rope_scaling.attention_factor, 0.1 * std::log(8.0) + 1.0, 1e-6);
 }
 
+constexpr std::string_view kQwen3Moe =
+    R"({"model_type":"qwen3_moe","vocab_size":1000,"hidden_size":64,"intermediate_size":160,
+  "num_hidden_layers":4,"num_attention_heads":4,"max_position_embeddings":512,"head_dim":16,
+  "num_experts":16,"num_experts_per_tok":4,"moe_intermediate_size":32})";
+
+Result<ModelConfig> qwen3_moe(std::string_view changes = "{}") {
+  return config_from_json(merged(kQwen3Moe, changes), "config.json");
+}
+
+TEST(ConfigJson, ReadsMixtral) {
+  const Result<ModelConfig> config =
+      llama(R"({"model_type":"mixtral","num_local_experts":4,"num_experts_per_tok":3})");
+  ASSERT_TRUE(config) << config.error().message;
+  EXPECT_EQ(config->architecture, Architecture::kLlama);
+  EXPECT_EQ(config->expert_count, 4);
+  EXPECT_EQ(config->expert_used_count, 3);
+  EXPECT_EQ(config->expert_width, 160);
+  EXPECT_EQ(config->expert_weighting, ExpertWeighting::kOfChosen);
+  EXPECT_FALSE(config->has_dense_layer());
+  EXPECT_EQ(config->sliding_window, 0);
+  const Result<ModelConfig> defaults = llama(R"({"model_type":"mixtral","sliding_window":128})");
+  ASSERT_TRUE(defaults) << defaults.error().message;
+  EXPECT_EQ(defaults->expert_count, 8);
+  EXPECT_EQ(defaults->expert_used_count, 2);
+  EXPECT_EQ(defaults->sliding_window, 128);
+  EXPECT_THAT(defaults->layer_is_local, ElementsAre(1, 1, 1));
+}
+
+TEST(ConfigJson, Qwen3MoeMayHaveLayersWithoutExperts) {
+  const Result<ModelConfig> config = qwen3_moe();
+  ASSERT_TRUE(config) << config.error().message;
+  EXPECT_EQ(config->architecture, Architecture::kQwen3Moe);
+  EXPECT_EQ(config->expert_count, 16);
+  EXPECT_EQ(config->expert_used_count, 4);
+  EXPECT_EQ(config->expert_width, 32);
+  EXPECT_EQ(config->feed_forward_width, 160);
+  EXPECT_EQ(config->expert_weighting, ExpertWeighting::kOfAll);
+  EXPECT_TRUE(config->has_qk_norm);
+  EXPECT_THAT(config->layer_has_experts, ElementsAre(1, 1, 1, 1));
+  EXPECT_EQ(qwen3_moe(R"({"norm_topk_prob":true})")->expert_weighting, ExpertWeighting::kOfChosen);
+  EXPECT_THAT(qwen3_moe(R"({"decoder_sparse_step":2})")->layer_has_experts,
+              ElementsAre(0, 1, 0, 1));
+  EXPECT_THAT(qwen3_moe(R"({"mlp_only_layers":[0, 3]})")->layer_has_experts,
+              ElementsAre(0, 1, 1, 0));
+}
+
+TEST(ConfigJson, NamesWhatItRefusesOfExperts) {
+  const auto message = [](std::string_view changes) {
+    const Result<ModelConfig> config = qwen3_moe(changes);
+    return config ? std::string("accepted") : config.error().message;
+  };
+  EXPECT_THAT(message(R"({"num_experts":0})"), HasSubstr("'num_experts' is 0"));
+  EXPECT_THAT(message(R"({"num_experts":1025})"), HasSubstr("must be from 1 to 1024"));
+  EXPECT_THAT(message(R"({"num_experts_per_tok":17})"),
+              HasSubstr("'num_experts_per_tok' is 17, must be from 1 to 16"));
+  EXPECT_THAT(message(R"({"num_experts_per_tok":-1})"), HasSubstr("'num_experts_per_tok' is -1"));
+  EXPECT_THAT(message(R"({"moe_intermediate_size":0})"), HasSubstr("'moe_intermediate_size' is 0"));
+  EXPECT_THAT(message(R"({"decoder_sparse_step":0})"), HasSubstr("'decoder_sparse_step' is 0"));
+  EXPECT_THAT(message(R"({"mlp_only_layers":[4]})"), HasSubstr("no layer from 0 to 3"));
+  EXPECT_THAT(message(R"({"mlp_only_layers":["a"]})"), HasSubstr("mlp_only_layers"));
+  EXPECT_THAT(message(R"({"mlp_only_layers":3})"), HasSubstr("must be an array"));
+}
+
 TEST(ConfigJson, Gemma3LeansOnTheDefaultsOfItsClass) {
   const Result<ModelConfig> config = gemma3();
   ASSERT_TRUE(config) << config.error().message;
@@ -381,7 +444,8 @@ TEST(ConfigGguf, NamesWhatItRefuses) {
   const auto with = [&](const char* key, uint32_t value) {
     return message("llama", [&](GgufTestWriter& w) { w.u32(fmt::format("llama.{}", key), value); });
   };
-  EXPECT_THAT(with("expert_count", 8), HasSubstr("expert_count"));
+  EXPECT_THAT(message("qwen2", [](GgufTestWriter& w) { w.u32("qwen2.expert_count", 8); }),
+              HasSubstr("'qwen2.expert_count' is 8: mixtures of experts are not supported"));
   EXPECT_THAT(with("attention.head_count_kv", 3), HasSubstr("multiple of 3"));
   EXPECT_THAT(with("attention.key_length", 15), HasSubstr("even"));
   EXPECT_THAT(with("attention.value_length", 8), HasSubstr("value_length"));
@@ -395,6 +459,60 @@ TEST(ConfigGguf, NamesWhatItRefuses) {
   EXPECT_THAT(with_float("rope.freq_base", INFINITY), HasSubstr("freq_base"));
   EXPECT_THAT(with_float("rope.scaling.factor", -1.0f), HasSubstr("factor"));
   EXPECT_THAT(with_float("attn_logit_softcapping", -1.0f), HasSubstr("softcapping"));
+}
+
+TEST(ConfigGguf, ReadsExperts) {
+  const Result<ModelConfig> mixtral = gguf("llama", [](GgufTestWriter& w) {
+    w.u32("llama.expert_count", 8).u32("llama.expert_used_count", 2);
+  });
+  ASSERT_TRUE(mixtral) << mixtral.error().message;
+  EXPECT_EQ(mixtral->expert_count, 8);
+  EXPECT_EQ(mixtral->expert_used_count, 2);
+  EXPECT_EQ(mixtral->expert_width, mixtral->feed_forward_width);
+  EXPECT_EQ(mixtral->expert_weighting, ExpertWeighting::kOfChosen);
+  EXPECT_FALSE(mixtral->has_dense_layer());
+  const Result<ModelConfig> dense = gguf("llama", unchanged);
+  ASSERT_TRUE(dense);
+  EXPECT_EQ(dense->expert_count, 0);
+  EXPECT_FALSE(dense->has_experts(0));
+  EXPECT_TRUE(dense->has_dense_layer());
+}
+
+TEST(ConfigGguf, NamesWhatItRefusesOfExperts) {
+  const auto message = [](std::string_view architecture, const Change& change) {
+    const Result<ModelConfig> config = gguf(architecture, change);
+    return config ? std::string("accepted") : config.error().message;
+  };
+  const auto with_counts = [&](uint32_t count, uint32_t used) {
+    return message("llama", [&](GgufTestWriter& w) {
+      w.u32("llama.expert_count", count).u32("llama.expert_used_count", used);
+    });
+  };
+  EXPECT_EQ(with_counts(1024, 64), "accepted");
+  EXPECT_THAT(with_counts(1025, 2), HasSubstr("expert_count' is 1025, must be from 0 to 1024"));
+  EXPECT_THAT(with_counts(~0u, 2), HasSubstr("expert_count' is 4294967295"));
+  EXPECT_THAT(with_counts(8, 0), HasSubstr("expert_used_count' is 0, must be from 1 to 8"));
+  EXPECT_THAT(with_counts(8, 9), HasSubstr("expert_used_count' is 9, must be from 1 to 8"));
+  EXPECT_THAT(with_counts(1024, 65), HasSubstr("expert_used_count' is 65, must be from 1 to 64"));
+  EXPECT_THAT(message("llama", [](GgufTestWriter& w) { w.u32("llama.expert_count", 8); }),
+              HasSubstr("expert_used_count' is missing"));
+  EXPECT_THAT(message("qwen3moe", unchanged), HasSubstr("'qwen3moe.expert_count' is missing"));
+  const auto with = [&](const Change& change) {
+    return message("llama", [&](GgufTestWriter& w) {
+      w.u32("llama.expert_count", 8).u32("llama.expert_used_count", 2);
+      change(w);
+    });
+  };
+  EXPECT_THAT(with([](GgufTestWriter& w) { w.u32("llama.expert_gating_func", 2); }),
+              HasSubstr("expert_gating_func' is 2, 1 (softmax) is supported"));
+  EXPECT_THAT(with([](GgufTestWriter& w) { w.u32("llama.expert_shared_count", 1); }),
+              HasSubstr("expert_shared_count"));
+  EXPECT_THAT(with([](GgufTestWriter& w) { w.u32("llama.expert_group_count", 2); }),
+              HasSubstr("expert_group_count"));
+  EXPECT_THAT(with([](GgufTestWriter& w) { w.f32("llama.expert_weights_scale", 2.5f); }),
+              HasSubstr("expert_weights_scale"));
+  EXPECT_THAT(with([](GgufTestWriter& w) { w.u32("llama.expert_feed_forward_length", 0); }),
+              HasSubstr("expert_feed_forward_length"));
 }
 
 TEST(ConfigGguf, NeedsAnEmbedding) {
@@ -416,6 +534,7 @@ TEST(Config, EveryArchitectureHasANameThatGgufFilesUse) {
   EXPECT_EQ(name_of(Architecture::kLlama), "llama");
   EXPECT_EQ(name_of(Architecture::kQwen2), "qwen2");
   EXPECT_EQ(name_of(Architecture::kQwen3), "qwen3");
+  EXPECT_EQ(name_of(Architecture::kQwen3Moe), "qwen3moe");
   EXPECT_EQ(name_of(Architecture::kGemma2), "gemma2");
   EXPECT_EQ(name_of(Architecture::kGemma3), "gemma3");
 }

@@ -14,24 +14,6 @@ constexpr size_t kScratchBytes =
 // Panels that one thread takes at a time at least: the products of many rows work on pairs.
 constexpr int kPanelGrain = 2;
 
-// Hands out aligned parts of one buffer; the first pass, without a buffer, only counts.
-class Carver {
- public:
-  explicit Carver(uint8_t* base) : base_(base) {}
-
-  template <typename T>
-  T* take(size_t count) {
-    const size_t offset = used_;
-    used_ += (count * sizeof(T) + 63) / 64 * 64;
-    return base_ == nullptr ? nullptr : reinterpret_cast<T*>(base_ + offset);
-  }
-  size_t used() const { return used_; }
-
- private:
-  uint8_t* base_;
-  size_t used_ = 0;
-};
-
 size_t as_size(int value) {
   return static_cast<size_t>(value);
 }
@@ -50,6 +32,7 @@ struct Layout {
   kernel::QuantizedRows rows256;
   float* states;
   uint8_t* scratch;
+  Experts::Buffers experts;
   size_t bytes;  // of all of them
 };
 
@@ -64,7 +47,8 @@ Layout lay_out(const ModelConfig& c, const DecoderLimits& limits, int thread_cou
   const size_t rows = as_size(std::max(limits.batch_tokens, limits.logit_rows));
   const size_t query_width = as_size(c.head_count) * as_size(c.head_width);
   const size_t kv_width = as_size(c.kv_head_count) * as_size(c.head_width);
-  const size_t widest = std::max({as_size(c.width), query_width, as_size(c.feed_forward_width)});
+  const size_t feed_forward = c.has_dense_layer() ? as_size(c.feed_forward_width) : 0;
+  const size_t widest = std::max({as_size(c.width), query_width, feed_forward});
   Carver carver(base);
   const auto quantized = [&](int block) {
     return kernel::QuantizedRows{.q = carver.take<int8_t>(rows * widest),
@@ -79,8 +63,8 @@ Layout lay_out(const ModelConfig& c, const DecoderLimits& limits, int thread_cou
   at.normed = carver.take<float>(rows * as_size(c.width));
   at.qkv = carver.take<float>(rows * (query_width + 2 * kv_width));
   at.attended = carver.take<float>(rows * query_width);
-  at.gate = carver.take<float>(rows * as_size(c.feed_forward_width));
-  at.up = carver.take<float>(rows * as_size(c.feed_forward_width));
+  at.gate = carver.take<float>(rows * feed_forward);
+  at.up = carver.take<float>(rows * feed_forward);
   at.projected = carver.take<float>(c.has_post_norms ? rows * as_size(c.width) : 0);
   at.angles = carver.take<float>(rows * 2 * as_size(c.rope_width));
   at.rows32 = quantized(32);
@@ -88,6 +72,7 @@ Layout lay_out(const ModelConfig& c, const DecoderLimits& limits, int thread_cou
   at.states = carver.take<float>(as_size(state_count(c, thread_count)) *
                                  as_size(c.head_width + kernel::kStateHeaderFloats));
   at.scratch = carver.take<uint8_t>(kScratchBytes * as_size(thread_count));
+  at.experts = Experts::lay_out(c, limits.batch_tokens, thread_count, carver);
   at.bytes = carver.used();
   return at;
 }
@@ -137,6 +122,10 @@ Result<void> Decoder::allocate(const DecoderLimits& limits) {
   rows256_ = at.rows256;
   states_ = at.states;
   scratch_ = at.scratch;
+  if (config().expert_count > 0) {
+    experts_.emplace(Experts::Parts{.config = config(), .table = table_, .pool = pool_},
+                     at.experts);
+  }
   segments_.reserve(as_size(std::max(limits.batch_tokens, limits.logit_rows)));
   const ModelConfig& c = config();
   AttentionPlan::Shape shape{.kv_head_count = c.kv_head_count,
@@ -338,6 +327,7 @@ void Decoder::attend(int layer, std::span<const ForwardPiece> pieces) {
 
 void Decoder::ffn_block(int layer) {
   const LayerWeights& w = weights_.layer(layer);
+  if (config().has_experts(layer)) return expert_block(w);
   const auto activate =
       config().activation == Activation::kSilu ? table_.silu_multiply : table_.gelu_tanh_multiply;
   const size_t width = as_size(w.gate.outputs());
@@ -358,6 +348,17 @@ void Decoder::ffn_block(int layer) {
   const Linear* const down[] = {&w.down};
   quantize_input(gate_, row_count_, down);
   project_residual(w.down, w.post_ffn_norm);
+}
+
+void Decoder::expert_block(const LayerWeights& w) {
+  norm_input(hidden_, w.ffn_norm, row_count_, w.expert_inputs);
+  const Product router{.linear = &w.router,
+                       .y = experts_->logits(),
+                       .stride = as_size(w.router.outputs()),
+                       .accumulate = false};
+  multiply({&router, 1}, row_count_);
+  experts_->add(w, {.floats = input_floats_, .block32 = rows32_, .block256 = rows256_}, row_count_,
+                hidden_);
 }
 
 // hidden += x W^T, through a norm where the model has one there.

@@ -1,10 +1,11 @@
-// The forward pass of a decoder-only transformer (llama, qwen2, gemma3) over a mixed batch.
+// The forward pass of a decoder-only transformer over a mixed batch.
 //
 //   hidden = embed(tokens)                                           [T, D]
 //   for each layer:
 //     q, k, v = norm(hidden) Wqkv     rope     k, v -> pages         [T, (H + 2 K) E]
 //     hidden += attend(q, pages) Wo                                  [T, D]
 //     hidden += (act(x Wgate) * (x Wup)) Wdown,  x = norm(hidden)    [T, F]
+//       or, in mixtures of experts, the sum of a few such blocks (experts.h)
 //   logits = norm(hidden) Whead, for the rows that want them         [rows, V]
 //
 // A batch is any mix of pieces of sequences: a whole prompt, a chunk of one, a single token. Every
@@ -18,6 +19,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -25,6 +27,7 @@
 #include "kernel/kernels.h"
 #include "kv/page_store.h"
 #include "model/attention_plan.h"
+#include "model/experts.h"
 #include "model/forward_pass.h"
 #include "model/rope.h"
 #include "model/weights.h"
@@ -103,6 +106,7 @@ class Decoder final : public ForwardPass {
   kernel::AttentionInput attention_input(int layer, const AttentionPlan::Item& item,
                                          const ForwardPiece& piece) const;
   void ffn_block(int layer);
+  void expert_block(const LayerWeights& w);
 
   void norm_input(const float* x, const std::vector<float>& weight, int rows,
                   std::span<const Linear* const> consumers);
@@ -142,6 +146,7 @@ class Decoder final : public ForwardPass {
   std::vector<Segment> segments_;
   AttentionPlan plan_global_;
   AttentionPlan plan_local_;
+  std::optional<Experts> experts_;  // where some layer has them
 };
 
 }  // namespace inferno::model

@@ -203,7 +203,9 @@ INSTANTIATE_TEST_SUITE_P(
         GoldenCase{"qwen3", "hf", "", 1e-3f}, GoldenCase{"qwen3", "model-f32.gguf", "", 1e-3f},
         GoldenCase{"qwen3", "hf-bf16", "/bf16_twin", 1e-3f}, GoldenCase{"gemma2", "hf", "", 1e-3f},
         GoldenCase{"gemma2", "model-f32.gguf", "", 1e-3f}, GoldenCase{"gemma3", "hf", "", 1e-3f},
-        GoldenCase{"gemma3", "model-f32.gguf", "", 1e-3f}));
+        GoldenCase{"gemma3", "model-f32.gguf", "", 1e-3f}, GoldenCase{"mixtral", "hf", "", 1e-3f},
+        GoldenCase{"mixtral", "model-f32.gguf", "", 1e-3f}, GoldenCase{"qwen3moe", "hf", "", 1e-3f},
+        GoldenCase{"qwen3moe", "model-f32.gguf", "", 1e-3f}));
 
 // Bounds: activations of 8 bits with integer weights; weights rounded to bfloat16 or float16.
 INSTANTIATE_TEST_SUITE_P(Packed, DecoderGolden,

@@ -1,6 +1,7 @@
 #include "model/matrix_source.h"
 
 #include <algorithm>
+#include <cstring>
 
 #include "base/check.h"
 #include "kernel/encode.h"
@@ -68,9 +69,9 @@ class TensorMatrix : public MatrixSource {
   bool in_place_;
 };
 
-class QuantizedMatrix : public MatrixSource {
+class RecodedMatrix : public MatrixSource {
  public:
-  QuantizedMatrix(std::unique_ptr<MatrixSource> source, TensorType type)
+  RecodedMatrix(std::unique_ptr<MatrixSource> source, TensorType type)
       : source_(std::move(source)), type_(type) {
     const kernel::PackedMatrix& from = source_->shape();
     const bool is_known = kernel::packed_shape(type, from.n, from.k, &shape_);
@@ -84,9 +85,12 @@ class QuantizedMatrix : public MatrixSource {
     for (int panel = panels.begin; panel < panels.end; ++panel) {
       const RowRange rows = rows_of(panel, shape_);
       source_->read(rows, values.data());
-      kernel::encode(type_, values.data(),
-                     static_cast<size_t>(rows.count) * static_cast<size_t>(shape_.k),
-                     blocks.data());
+      const size_t count = static_cast<size_t>(rows.count) * static_cast<size_t>(shape_.k);
+      if (type_ == TensorType::kF32) {
+        std::memcpy(blocks.data(), values.data(), count * sizeof(float));
+      } else {
+        kernel::encode(type_, values.data(), count, blocks.data());
+      }
       pack_one_panel(type_, blocks.data(), shape_, panel, data);
     }
   }
@@ -95,7 +99,7 @@ class QuantizedMatrix : public MatrixSource {
   std::vector<std::span<const uint8_t>> bytes_of(RowRange rows) const override {
     return source_->bytes_of(rows);
   }
-  bool is_quantized() const override { return true; }
+  bool is_quantized() const override { return type_ != TensorType::kF32; }
 
  private:
   std::unique_ptr<MatrixSource> source_;
@@ -128,7 +132,12 @@ Result<std::unique_ptr<MatrixSource>> tensor_matrix(const Tensor& tensor, std::s
 
 std::unique_ptr<MatrixSource> quantized_matrix(std::unique_ptr<MatrixSource> source,
                                                kernel::TensorType type) {
-  return std::make_unique<QuantizedMatrix>(std::move(source), type);
+  return std::make_unique<RecodedMatrix>(std::move(source), type);
+}
+
+std::unique_ptr<MatrixSource> float_matrix(std::unique_ptr<MatrixSource> source) {
+  if (source->shape().format == kernel::PackedFormat::kF32) return source;
+  return std::make_unique<RecodedMatrix>(std::move(source), TensorType::kF32);
 }
 
 }  // namespace inferno::model

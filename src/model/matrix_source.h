@@ -5,6 +5,7 @@
 //   open_packed()       several tensors that together are one matrix: GPTQ, AWQ, fp8,
 //                       compressed-tensors (packed_matrix.h)
 //   quantized_matrix()  any of these, quantized while it is packed
+//   float_matrix()      any of these, as floats of 32 bits
 //
 // Threads: immutable; panels may be packed by different threads.
 // Cost:    packing reads the file's bytes once and needs scratch of 16 rows.
@@ -63,5 +64,8 @@ Result<std::unique_ptr<MatrixSource>> tensor_matrix(const Tensor& tensor, std::s
 // are a multiple of the type's block.
 std::unique_ptr<MatrixSource> quantized_matrix(std::unique_ptr<MatrixSource> source,
                                                kernel::TensorType type);
+
+// The values of `source` as floats of 32 bits: exact.
+std::unique_ptr<MatrixSource> float_matrix(std::unique_ptr<MatrixSource> source);
 
 }  // namespace inferno::model

@@ -140,25 +140,62 @@ Result<void> Weights::read_small() {
 Result<void> Weights::plan_matrices(std::vector<Pending>& pending) {
   for (int i = 0; i < config().layer_count; ++i) {
     LayerWeights& layer = layers_[static_cast<size_t>(i)];
-    const std::pair<const char*, Linear*> matrices[] = {
-        {"attn_q", &layer.q},           {"attn_k", &layer.k},      {"attn_v", &layer.v},
-        {"attn_output", &layer.output}, {"ffn_gate", &layer.gate}, {"ffn_up", &layer.up},
-        {"ffn_down", &layer.down}};
+    const std::pair<const char*, Linear*> matrices[] = {{"attn_q", &layer.q},
+                                                        {"attn_k", &layer.k},
+                                                        {"attn_v", &layer.v},
+                                                        {"attn_output", &layer.output}};
     for (const auto& [name, linear] : matrices) {
-      if (auto r = plan(in_layer(i, name), *linear, pending); !r) return r;
+      if (auto r = plan(in_layer(i, name), Place::kLayer, *linear, pending); !r) return r;
     }
+    if (auto r = plan_feed_forward(i, pending); !r) return r;
   }
   auto embedding = checkpoint_->tensor("token_embd.weight");
   if (!embedding) return std::unexpected(embedding.error());
   embedding_ = std::move(*embedding);
   if (!has_float_meaning(embedding_)) return cannot_compute(embedding_);
-  return plan(checkpoint_->has("output.weight") ? "output" : "token_embd", head_, pending);
+  return plan(checkpoint_->has("output.weight") ? "output" : "token_embd", Place::kHead, head_,
+              pending);
 }
 
-Result<void> Weights::plan(const std::string& name, Linear& linear, std::vector<Pending>& pending) {
+Result<void> Weights::plan_feed_forward(int index, std::vector<Pending>& pending) {
+  LayerWeights& layer = layers_[static_cast<size_t>(index)];
+  using Matrices = std::array<std::pair<const char*, Linear*>, 3>;
+  const auto plan_block = [&](const Matrices& matrices, const std::string& end) -> Result<void> {
+    for (const auto& [name, linear] : matrices) {
+      auto planned = plan(in_layer(index, name) + end, Place::kLayer, *linear, pending);
+      if (!planned) return planned;
+    }
+    return {};
+  };
+  if (!config().has_experts(index)) {
+    return plan_block(
+        {{{"ffn_gate", &layer.gate}, {"ffn_up", &layer.up}, {"ffn_down", &layer.down}}}, "");
+  }
+  if (auto r = plan(in_layer(index, "ffn_gate_inp"), Place::kRouter, layer.router, pending); !r) {
+    return r;
+  }
+  layer.experts.resize(static_cast<size_t>(config().expert_count));
+  layer.expert_inputs = {&layer.router};
+  for (size_t i = 0; i < layer.experts.size(); ++i) {
+    Expert& expert = layer.experts[i];
+    const Matrices matrices = {
+        {{"ffn_gate", &expert.gate}, {"ffn_up", &expert.up}, {"ffn_down", &expert.down}}};
+    if (auto planned = plan_block(matrices, fmt::format(".{}", i)); !planned) return planned;
+    for (const Linear* linear : {&expert.gate, &expert.up}) {
+      const bool is_known = std::ranges::any_of(layer.expert_inputs, [&](const Linear* known) {
+        return known->matrix.format == linear->matrix.format;
+      });
+      if (!is_known) layer.expert_inputs.push_back(linear);
+    }
+  }
+  return {};
+}
+
+Result<void> Weights::plan(const std::string& name, Place place, Linear& linear,
+                           std::vector<Pending>& pending) {
   auto source = checkpoint_->matrix(name + ".weight");
   if (!source) return std::unexpected(source.error());
-  *source = quantized(std::move(*source), &linear == &head_ ? Place::kHead : Place::kLayer);
+  *source = quantized(std::move(*source), place);
   linear.matrix = (*source)->shape();
   const int n = linear.matrix.n;
   pending.push_back({.source = std::move(*source), .linear = &linear, .offset = packed_bytes_});
@@ -179,6 +216,7 @@ Result<void> Weights::plan(const std::string& name, Linear& linear, std::vector<
 std::unique_ptr<MatrixSource> Weights::quantized(std::unique_ptr<MatrixSource> source,
                                                  Place place) const {
   using kernel::TensorType;
+  if (place == Place::kRouter) return float_matrix(std::move(source));
   if (options_.quantization == Quantization::kNone || source->is_quantized()) return source;
   const bool wants_q8 = options_.quantization == Quantization::kQ8 || place == Place::kHead;
   const std::array<TensorType, 2> types = {wants_q8 ? TensorType::kQ8_0 : TensorType::kQ4_K,

@@ -33,6 +33,12 @@ struct Linear {
   int panel_count() const { return (matrix.n + 15) / 16; }
 };
 
+// One expert of a mixture.
+struct Expert {
+  Linear gate, up;  // [F, D]
+  Linear down;      // [D, F]
+};
+
 struct LayerWeights {
   std::vector<float> attention_norm;       // [D]
   Linear q, k, v;                          // [H E, D], [K E, D], [K E, D]
@@ -40,9 +46,14 @@ struct LayerWeights {
   Linear output;                           // [D, H E]
   std::vector<float> post_attention_norm;  // [D], or empty
   std::vector<float> ffn_norm;             // [D]
-  Linear gate, up;                         // [F, D]
+  Linear gate, up;                         // [F, D]; not used where there are experts
   Linear down;                             // [D, F]
   std::vector<float> post_ffn_norm;        // [D], or empty
+  Linear router;                           // [X, D], where there are experts
+  std::vector<Expert> experts;             // [X], or empty
+  // The router and, of each packed format among gates and ups of experts, one: what wants the
+  // layer's input, and in which forms.
+  std::vector<const Linear*> expert_inputs;
 };
 
 // What happens to matrices that the file holds in more than 8 bits, when they are loaded.
@@ -67,7 +78,8 @@ class Weights {
   // Reads and packs every tensor of the checkpoint. Errors: a tensor of a type that cannot be
   // computed with, or no memory.
   // Norms, biases and embeddings stay as they are whatever the options. With quantization,
-  // matrices whose inputs are no multiple of 32 do too.
+  // matrices whose inputs are no multiple of 32 do too. Routers always become floats of 32 bits:
+  // a rounding there is another expert.
   static Result<std::unique_ptr<Weights>> load(std::shared_ptr<const Checkpoint> checkpoint,
                                                ThreadPool& pool, const LoadProgress& progress,
                                                WeightOptions options = {});
@@ -101,8 +113,10 @@ class Weights {
       : checkpoint_(std::move(checkpoint)), options_(options) {}
   Result<void> read_small();
   Result<void> plan_matrices(std::vector<Pending>& pending);
-  Result<void> plan(const std::string& name, Linear& linear, std::vector<Pending>& pending);
-  enum class Place : uint8_t { kLayer, kHead };
+  Result<void> plan_feed_forward(int index, std::vector<Pending>& pending);
+  enum class Place : uint8_t { kLayer, kHead, kRouter };
+  Result<void> plan(const std::string& name, Place place, Linear& linear,
+                    std::vector<Pending>& pending);
   std::unique_ptr<MatrixSource> quantized(std::unique_ptr<MatrixSource> source, Place place) const;
   void pack(const Pending& next, ThreadPool& pool, const std::function<void(size_t)>& add_done);
   Result<std::vector<float>> floats(const std::string& name, float offset) const;
