@@ -3,8 +3,8 @@
 // A pure function of one row's logits: the same bits whatever else is in the batch, and on every
 // machine (the exponential is computed here, from operations that are rounded alike everywhere).
 //
-// Sources: "Mixtral of Experts", https://arxiv.org/abs/2401.04088, section 2.1; Qwen3MoeSparseMoeBlock
-// of transformers.
+// Sources: "Mixtral of Experts", https://arxiv.org/abs/2401.04088, section 2.1;
+// Qwen3MoeSparseMoeBlock of transformers.
 #pragma once
 
 #include <cstdint>
