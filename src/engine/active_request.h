@@ -48,7 +48,7 @@ struct ActiveRequest final : schedule::Sequence {
   std::optional<sample::SamplingState> sampling;
   std::vector<request::TokenOutput>
       prompt_outputs;                        // as far as scored; only when prompt_logprobs was set
-  std::unique_ptr<DraftProposer> proposer;   // none: nothing is guessed
+  std::unique_ptr<DraftState> draft_state;   // none: nothing is guessed
   std::vector<request::TokenOutput> chosen;  // in this step: one, and one for each draft that is
                                              // what was chosen
   bool lacks_memory = false;                 // its alternatives could not be told

@@ -110,16 +110,13 @@ class Bench {
     MetricRegistry registry;
     EngineMetrics metrics(registry, "model");
     SpeculationConfig speculation;
-    DraftProposerFactory proposers;
+    OracleProposer oracle(
+        texts_, {.lie_percent = 15, .vocab_size = static_cast<int>(tokenizer_->vocab_size())});
     if (how.guesses != Guesses::kNone) {
       speculation = {.method = SpeculationMethod::kPromptLookup,
                      .num_speculative_tokens = how.guesses == Guesses::kOracle ? 9 : 4,
                      .prompt_lookup_min = 1,
                      .lengths = schedule::DraftLengthRule::kLongest};
-    }
-    if (how.guesses == Guesses::kOracle) {
-      proposers = oracle_factory(
-          texts_, {.lie_percent = 15, .vocab_size = static_cast<int>(tokenizer_->vocab_size())});
     }
     Engine engine({.model = **decoder,
                    .tokenizer = *tokenizer_,
@@ -127,7 +124,7 @@ class Bench {
                    .pool = pool_,
                    .metrics = metrics,
                    .clock = clock_,
-                   .proposers = proposers},
+                   .proposer = how.guesses == Guesses::kOracle ? &oracle : nullptr},
                   {.core = {.scheduler = {.max_num_seqs = 16,
                                           .max_num_batched_tokens = how.budget,
                                           .prefix_caching = how.caching},

@@ -53,7 +53,13 @@ EngineCore::EngineCore(const Parts& parts, const CoreConfig& config)
   runs_.reserve(as_size(parts.model.max_logit_rows()));
   most_drafts_ = draft_limits(config.speculation).most_tokens;
   if (most_drafts_ > 0) {
-    if (!parts_.proposers) parts_.proposers = proposer_factory(config.speculation);
+    if (!parts_.proposer) {
+      own_proposer_ = proposer_of(config.speculation);
+      parts_.proposer = own_proposer_.get();
+    }
+    CHECK(parts_.proposer, "no draft model {}", config.speculation.draft_model);
+    guessable_.reserve(as_size(config.scheduler.max_num_seqs));
+    draft_jobs_.reserve(as_size(config.scheduler.max_num_seqs));
     parts_.metrics.expect_drafts(most_drafts_);
   }
   publish_gauges();
@@ -103,7 +109,8 @@ void EngineCore::add_request(request::Request request,
   }
   active.chosen.reserve(as_size(most_drafts_ + 1));
   if (most_drafts_ > 0) {
-    active.proposer = parts_.proposers(max_tokens);
+    active.draft_state =
+        parts_.proposer->begin({.max_tokens = max_tokens, .root = active.table.root()});
     active.draft_offer.reserve(as_size(most_drafts_));
   }
   active_.emplace(id, std::move(added));
@@ -146,6 +153,9 @@ void EngineCore::step() {
   scheduler_.complete_step(times.sampled);
   emit_chunks();
   times.emitted = parts_.clock.now();
+  guess_next();
+  times.guessed = parts_.clock.now();
+  scheduler_.record_drafting(seconds_between(times.emitted, times.guessed));
   parts_.metrics.record_step(times);
 }
 
@@ -282,6 +292,7 @@ void EngineCore::choose(const LogitRow& want, std::span<float> logits, sample::S
 }
 
 void EngineCore::emit_chunks() {
+  guessable_.clear();
   for (const schedule::ScheduledChunk& chunk : chunks_) {
     if (!chunk.yields) continue;
     ActiveRequest& active = active_of(*chunk.sequence);
@@ -321,7 +332,7 @@ void EngineCore::emit(ActiveRequest& active) {
     }
     active.sink->on_event(std::move(event));
   }
-  guess_next(active);
+  want_guesses(active);
 }
 
 // Learns what the guesses for this step were worth, of which the first `computed_drafts` were
@@ -337,12 +348,36 @@ void EngineCore::judge_drafts(ActiveRequest& active, int computed_drafts) {
   parts_.metrics.record_drafts(computed_drafts, static_cast<int>(active.chosen.size()) - 1);
 }
 
-void EngineCore::guess_next(ActiveRequest& active) {
+// Forgets the guesses that were for this step, and asks for others.
+void EngineCore::want_guesses(ActiveRequest& active) {
   active.draft_offer.clear();
   // The last token of an answer is never computed.
   const int most = std::min(most_drafts_, active.max_tokens - active.token_count() - 1);
-  if (most <= 0 || !active.proposer) return;
-  active.draft_match_length = active.proposer->propose(active.tokens, most, active.draft_offer);
+  if (most <= 0 || !active.draft_state) return;
+  const auto backlog = parts_.proposer->backlog(*active.draft_state, active.tokens);
+  if (!backlog) return;
+  guessable_.push_back({.sequence = &active, .most = most, .backlog = *backlog, .chosen = most});
+}
+
+// Guesses for all sequences together, in the order in which they came.
+void EngineCore::guess_next() {
+  if (guessable_.empty()) return;
+  int catch_up_tokens = 0;
+  if (const schedule::RowCost* cost = parts_.proposer->pass_cost()) {
+    catch_up_tokens = scheduler_.choose_offers(guessable_, *cost);
+    std::ranges::sort(guessable_, {}, [](const auto& guessed) { return guessed.sequence->order; });
+  }
+  draft_jobs_.clear();
+  for (const schedule::DraftCandidate& guessed : guessable_) {
+    ActiveRequest& active = active_of(*guessed.sequence);
+    if (guessed.chosen == 0) continue;
+    draft_jobs_.push_back({.state = active.draft_state.get(),
+                           .tokens = active.tokens,
+                           .most = guessed.chosen,
+                           .drafts = &active.draft_offer,
+                           .match_length = &active.draft_match_length});
+  }
+  if (!draft_jobs_.empty()) parts_.proposer->propose(draft_jobs_, catch_up_tokens);
 }
 
 // Gives each prompt token the text it adds, so that all of them together are the prompt's text.
@@ -430,6 +465,7 @@ void EngineCore::tell_last(request::EventSink& sink, request::TokenEvent event) 
 
 void EngineCore::publish_gauges() {
   parts_.metrics.record_state(scheduler_, pages_);
+  if (parts_.proposer) parts_.metrics.record_draft_pages(parts_.proposer->held_page_count());
 }
 
 }  // namespace inferno::engine

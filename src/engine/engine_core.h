@@ -58,10 +58,11 @@ class EngineCore {
     ThreadPool& pool;
     EngineMetrics& metrics;
     const Clock& clock;
-    DraftProposerFactory proposers = {};  // instead of what the configuration's method says
+    DraftProposer* proposer = nullptr;  // null: what the configuration's method says
   };
 
-  // Requires: max_model_len >= 2 and kv_page_count pages hold it.
+  // Requires: max_model_len >= 2 and kv_page_count pages hold it; a proposer is there when guesses
+  // are to come from a draft model.
   EngineCore(const Parts& parts, const CoreConfig& config);
   ~EngineCore();
   EngineCore(const EngineCore&) = delete;
@@ -117,13 +118,15 @@ class EngineCore {
   void accept_token(ActiveRequest& active, request::TokenOutput& output,
                     request::TokenEvent& event);
   void judge_drafts(ActiveRequest& active, int computed_drafts);
-  void guess_next(ActiveRequest& active);
+  void want_guesses(ActiveRequest& active);
+  void guess_next();
   void spell_prompt(std::vector<request::TokenOutput>& outputs) const;
   void finish_request(ActiveRequest& active, request::TokenEvent event);
   void tell_last(request::EventSink& sink, request::TokenEvent event);
 
   Parts parts_;
   CoreConfig config_;
+  std::unique_ptr<DraftProposer> own_proposer_;  // when none was given
   kv::BlockPool pages_;
   schedule::Scheduler scheduler_;
   std::vector<sample::Sampler> samplers_;  // one a worker
@@ -135,6 +138,8 @@ class EngineCore {
   std::vector<int> row_indices_;
   std::vector<Range> runs_;  // rows of a group that are sampled one after the other
   int most_drafts_ = 0;      // of a sequence in a step
+  std::vector<schedule::DraftCandidate> guessable_;  // sequences that guesses are wanted for
+  std::vector<DraftJob> draft_jobs_;
   std::vector<std::string> finished_clients_;
   std::mt19937_64 seeds_{std::random_device{}()};
 };

@@ -42,7 +42,7 @@ struct Rig {
                                                          .max_num_batched_tokens = 64},
                                            .max_model_len = 1024,
                                            .kv_page_count = 128},
-               DraftProposerFactory proposers = {})
+               DraftProposer* proposer = nullptr)
       : model(config.kv_page_count),
         core({.model = model,
               .tokenizer = *tokenizer,
@@ -50,7 +50,7 @@ struct Rig {
               .pool = pool,
               .metrics = metrics,
               .clock = clock,
-              .proposers = std::move(proposers)},
+              .proposer = proposer},
              config) {}
 
   std::shared_ptr<Record> start(request::Request request) {
@@ -124,22 +124,26 @@ TEST(EngineCore, EndsARequestWhoseTimeRanOutInTheMiddleAndFreesItsPages) {
   EXPECT_EQ(rig.core.pages().in_use_count(), 0);
 }
 
-// No proposer fits into memory but every other one.
+// Its notes of every other sequence do not fit into memory.
 class NoProposer final : public DraftProposer {
  public:
-  int propose(std::span<const TokenId>, int, std::vector<TokenId>&) override { return 0; }
+  std::unique_ptr<DraftState> begin(const DraftSubject&) override {
+    if (++made_ % 2 == 0) throw std::bad_alloc();
+    return std::make_unique<DraftState>();
+  }
+  void propose(std::span<DraftJob>, int) override {}
+
+ private:
+  int made_ = 0;
 };
 
 TEST(EngineCore, TellsARequestThatThereIsNoMemoryForItAndServesTheOthers) {
-  int made = 0;
+  NoProposer proposer;
   Rig rig({.scheduler = {.max_num_seqs = 8, .max_num_batched_tokens = 64},
            .max_model_len = 1024,
            .kv_page_count = 128,
            .speculation = {.method = SpeculationMethod::kPromptLookup}},
-          [&](int) -> std::unique_ptr<DraftProposer> {
-            if (++made % 2 == 0) throw std::bad_alloc();
-            return std::make_unique<NoProposer>();
-          });
+          &proposer);
   std::vector<std::shared_ptr<Record>> records;
   for (int i = 0; i < 6; ++i)
     records.push_back(rig.start(request_of(20, 4)));

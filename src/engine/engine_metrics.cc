@@ -142,7 +142,7 @@ void EngineMetrics::make_families(const Maker& make) {
          .ttft_misses = of_class("ttft_misses_total", "First tokens later than the target."),
          .tpot_misses = of_class("tpot_misses_total", "Answers slower than the target.")});
   }
-  const char* const parts[] = {"schedule", "forward", "sample", "emit"};
+  const char* const parts[] = {"schedule", "forward", "sample", "emit", "draft"};
   for (size_t part = 0; part < step_seconds_.size(); ++part) {
     step_seconds_[part] =
         &make.counter("step_seconds_total", "Time of steps by part.", {"part", parts[part]});
@@ -205,6 +205,7 @@ void EngineMetrics::record_step(const StepTimes& times) {
   step_seconds_[1]->add(seconds_between(times.scheduled, times.computed));
   step_seconds_[2]->add(seconds_between(times.computed, times.sampled));
   step_seconds_[3]->add(seconds_between(times.sampled, times.emitted));
+  step_seconds_[4]->add(seconds_between(times.emitted, times.guessed));
 }
 
 void EngineMetrics::expect_drafts(int most) {
@@ -215,6 +216,7 @@ void EngineMetrics::expect_drafts(int most) {
       &make.vllm_plain_counter("spec_decode_num_draft_tokens_total", "Draft tokens computed.");
   accepted_tokens_ = &make.vllm_plain_counter("spec_decode_num_accepted_tokens_total",
                                               "Draft tokens that were what was chosen.");
+  draft_pages_.emplace(make.gauge("draft_kv_pages_in_use", "KV pages that a draft model holds."));
   accepted_by_position_.clear();
   for (int position = 0; position < most; ++position) {
     accepted_by_position_.push_back(
@@ -222,6 +224,10 @@ void EngineMetrics::expect_drafts(int most) {
                                  "Draft tokens that were what was chosen, by their place.",
                                  Maker::Label{"position", std::to_string(position)}));
   }
+}
+
+void EngineMetrics::record_draft_pages(int pages) {
+  if (draft_pages_) draft_pages_->set(pages);
 }
 
 void EngineMetrics::record_drafts(int drafts, int accepted) {

@@ -9,6 +9,7 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -26,6 +27,7 @@ struct StepTimes {
   TimePoint computed;  // the forward pass
   TimePoint sampled;   // logits and sampling
   TimePoint emitted;
+  TimePoint guessed;  // what comes next
 };
 
 class EngineMetrics {
@@ -46,6 +48,9 @@ class EngineMetrics {
   // Records that a sequence computed drafts in a step, of which the first `accepted` were what was
   // chosen. Requires: expect_drafts(), drafts >= 1.
   void record_drafts(int drafts, int accepted);
+
+  // Records how many pages a draft model holds. Does nothing before expect_drafts().
+  void record_draft_pages(int pages);
 
   // A client could not be told how its request ended: there was no memory for the words.
   void count_lost_event() { lost_events_.add(); }
@@ -129,13 +134,14 @@ class EngineMetrics {
   Gauge& predicted_step_seconds_;
   Counter& steps_;
   Counter& lost_events_;
-  std::array<Counter*, 4> step_seconds_{};  // schedule, forward, sample, emit
+  std::array<Counter*, 5> step_seconds_{};  // schedule, forward, sample, emit, draft
 
   MetricRegistry& registry_;
   std::string model_name_;
   Counter* drafts_ = nullptr;  // null until expect_drafts(), as are the next two
   Counter* draft_tokens_ = nullptr;
   Counter* accepted_tokens_ = nullptr;
+  std::optional<Part> draft_pages_;
   std::vector<Counter*> accepted_by_position_;
 };
 

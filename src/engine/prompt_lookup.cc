@@ -83,4 +83,15 @@ int PromptLookup::propose(std::span<const TokenId> tokens, int most, std::vector
   return 0;
 }
 
+std::unique_ptr<DraftState> PromptLookupProposer::begin(const DraftSubject& subject) {
+  return std::make_unique<PromptLookup>(lengths_, subject.max_tokens);
+}
+
+void PromptLookupProposer::propose(std::span<DraftJob> jobs, int /*catch_up_tokens*/) {
+  for (DraftJob& job : jobs) {
+    auto& lookup = static_cast<PromptLookup&>(*job.state);
+    *job.match_length = lookup.propose(job.tokens, job.most, *job.drafts);
+  }
+}
+
 }  // namespace inferno::engine

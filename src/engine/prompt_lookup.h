@@ -30,13 +30,16 @@ struct LookupLengths {
   int most = 4;
 };
 
-class PromptLookup final : public DraftProposer {
+// The tables of one sequence.
+class PromptLookup final : public DraftState {
  public:
   // Throws std::bad_alloc when there is no memory for the tables.
   PromptLookup(const LookupLengths& lengths, int max_tokens);
 
-  // As DraftProposer says; the match is measured up to kLongestMatch tokens.
-  int propose(std::span<const TokenId> tokens, int most, std::vector<TokenId>& drafts) override;
+  // Appends at most `most` guesses of what follows `tokens` to `drafts`, and returns by how long a
+  // match they were found, measured up to kLongestMatch tokens: the longer, the more they are worth.
+  // Requires: as DraftJob says.
+  int propose(std::span<const TokenId> tokens, int most, std::vector<TokenId>& drafts);
 
   // A longer match is worth no more (schedule/draft_acceptance.h: 16 is the last class).
   static constexpr int kLongestMatch = 32;
@@ -53,6 +56,17 @@ class PromptLookup final : public DraftProposer {
   size_t slot_count_;                        // of one table, a power of two
   std::unique_ptr<uint32_t[], Free> slots_;  // [lengths, slot_count_]: where it ended; 0: nowhere
   size_t entered_ = 0;                       // sequences that end before here, or here, are entered
+};
+
+class PromptLookupProposer final : public DraftProposer {
+ public:
+  explicit PromptLookupProposer(const LookupLengths& lengths) : lengths_(lengths) {}
+
+  std::unique_ptr<DraftState> begin(const DraftSubject& subject) override;
+  void propose(std::span<DraftJob> jobs, int catch_up_tokens) override;
+
+ private:
+  LookupLengths lengths_;
 };
 
 }  // namespace inferno::engine

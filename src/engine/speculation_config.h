@@ -5,32 +5,33 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
+#include <string>
 
 #include "engine/draft_proposer.h"
 #include "schedule/draft_lengths.h"
 
 namespace inferno::engine {
 
-enum class SpeculationMethod : uint8_t { kOff, kPromptLookup };
+enum class SpeculationMethod : uint8_t { kOff, kPromptLookup, kDraftModel };
 
 struct SpeculationConfig {
   SpeculationMethod method = SpeculationMethod::kOff;
   int num_speculative_tokens = 8;  // guesses a step at most, 1 to kMostSpeculativeTokens
   int prompt_lookup_max = 4;       // longest sequence of last tokens that is looked up, and
   int prompt_lookup_min = 2;       // shortest: 1 <= min <= max <= kMostLookupTokens
+  std::string draft_model{};       // as commands take models; only with kDraftModel
   schedule::DraftLengthRule lengths = schedule::DraftLengthRule::kByMeasurement;
 };
 
-// A verified row costs arithmetic even where it costs no memory traffic; beyond this no acceptance
-// rate pays on any machine measured.
-inline constexpr int kMostSpeculativeTokens = 64;
+inline constexpr int kMostSpeculativeTokens = schedule::kMostPasses;
 // Each length looked up has a table of its own.
 inline constexpr int kMostLookupTokens = 16;
 
 // What the scheduler has to know of it.
 schedule::DraftLimits draft_limits(const SpeculationConfig& config);
 
-// Makes proposers as configured; none when it is off.
-DraftProposerFactory proposer_factory(const SpeculationConfig& config);
+// The proposer that needs nothing but its configuration: prompt lookup. Null for the other methods.
+std::unique_ptr<DraftProposer> proposer_of(const SpeculationConfig& config);
 
 }  // namespace inferno::engine

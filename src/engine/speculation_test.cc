@@ -6,6 +6,7 @@
 #include <string>
 
 #include "engine/allocation_counter.h"
+#include "engine/draft_model.h"
 #include "engine/engine_core.h"
 #include "engine/fake_model.h"
 #include "engine/test_oracle.h"
@@ -39,8 +40,26 @@ class Transcript final : public request::EventSink {
   bool is_done = false;
 };
 
+// Says what the fake model says, but for one row in three.
+class WaywardModel final : public FakeModel {
+ public:
+  using FakeModel::FakeModel;
+  void logits(std::span<const int> rows, float* out) override {
+    FakeModel::logits(rows, out);
+    for (size_t row = 0; row < rows.size(); ++row) {
+      float* const first = out + row * static_cast<size_t>(vocab_size());
+      if (static_cast<int>(first[0] * 1000.0f) % 3 == 0) std::reverse(first, first + vocab_size());
+    }
+  }
+};
+
+// Who guesses: one who knows the answers, the model itself as its own draft, or a model much like
+// it.
+enum class Guesser : uint8_t { kOracle, kItself, kWayward };
+
 struct Setting {
   const char* name;
+  Guesser guesser = Guesser::kOracle;
   int lie_percent = 0;
   int most_drafts = 6;
   int budget = 64;
@@ -48,6 +67,8 @@ struct Setting {
   int seqs = 8;
   bool caching = true;
   int cancelled = -1;  // the request that is cancelled after some steps
+  int draft_pages = 256;
+  double timeout_s = 0.0;  // of every third request; 0: none
 };
 
 // Every kind of sampling, and every way to end.
@@ -88,6 +109,16 @@ class Served {
  public:
   Served(const Setting& how, const KnownTexts& texts)
       : how_(how),
+        oracle_(texts, {.lie_percent = how.lie_percent, .vocab_size = 27}),
+        draft_(how.guesser == Guesser::kItself ? std::make_unique<FakeModel>(how.draft_pages)
+                                               : std::make_unique<WaywardModel>(how.draft_pages)),
+        drafter_({.model = *draft_, .table = kernel::best_table(), .pool = pool_, .clock = clock_},
+                 {.page_count = how.draft_pages,
+                  .batch_tokens = how.budget,
+                  .max_sequences = how.seqs,
+                  .max_tokens = 128,
+                  .guessable_tokens = 27,
+                  .prefix_caching = how.caching}),
         model_(how.pages),
         core_({.model = model_,
                .tokenizer = *tokenizer_,
@@ -95,8 +126,7 @@ class Served {
                .pool = pool_,
                .metrics = metrics_,
                .clock = clock_,
-               .proposers =
-                   oracle_factory(texts, {.lie_percent = how.lie_percent, .vocab_size = 27})},
+               .proposer = proposer()},
               config_of(how)) {}
 
   Result run(KnownTexts* texts = nullptr) {
@@ -106,6 +136,9 @@ class Served {
       request.id = {static_cast<uint64_t>(i) + 1};
       request.arrival = clock_.now();
       if (i % 8 == 7) request.fork_of = RequestId{static_cast<uint64_t>(i)};
+      if (how_.timeout_s > 0.0 && i % 3 == 0) {
+        request.deadline = after_seconds(clock_.now(), how_.timeout_s);
+      }
       sinks.push_back(std::make_shared<Transcript>());
       core_.start(std::move(request), sinks.back());
       step();
@@ -116,6 +149,7 @@ class Served {
     while (!core_.idle())
       step();
     EXPECT_EQ(core_.pages().in_use_count(), 0);
+    EXPECT_EQ(drafter_.held_page_count(), 0);
     Result result;
     for (int i = 0; i < kRequests; ++i) {
       const Transcript& sink = *sinks[static_cast<size_t>(i)];
@@ -131,9 +165,30 @@ class Served {
     return result;
   }
 
+  // Starts all requests, runs some steps and leaves them to the destructor's care.
+  void run_unfinished(int steps) {
+    const auto sink = std::make_shared<Transcript>();
+    for (int i = 0; i < kRequests; ++i) {
+      request::Request request = request_of(i);
+      request.id = {static_cast<uint64_t>(i) + 1};
+      core_.start(std::move(request), sink);
+    }
+    for (int i = 0; i < steps; ++i)
+      step();
+    EXPECT_GT(drafter_.held_page_count(), 0);
+    core_.cancel_all();
+    EXPECT_EQ(drafter_.held_page_count(), 0);
+  }
+
   const schedule::SchedulerStats& stats() const { return core_.scheduler().stats(); }
+  const kv::BlockPool& draft_pages() const { return drafter_.pages(); }
 
  private:
+  DraftProposer* proposer() {
+    if (how_.guesser == Guesser::kOracle) return &oracle_;
+    return &drafter_;
+  }
+
   static CoreConfig config_of(const Setting& how) {
     return {.scheduler = {.max_num_seqs = how.seqs,
                           .max_num_batched_tokens = how.budget,
@@ -153,10 +208,13 @@ class Served {
   }
 
   Setting how_;
-  std::unique_ptr<token::Tokenizer> tokenizer_ = letter_tokenizer();
   ManualClock clock_;
-  FakeModel model_;
   ThreadPool pool_{2};
+  OracleProposer oracle_;
+  std::unique_ptr<FakeModel> draft_;
+  DraftModel drafter_;
+  std::unique_ptr<token::Tokenizer> tokenizer_ = letter_tokenizer();
+  FakeModel model_;
   MetricRegistry registry_;
   EngineMetrics metrics_{registry_, "fake"};
   EngineCore core_;
@@ -183,7 +241,22 @@ TEST_F(Speculation, EveryEventIsTheSameAsWithout) {
       {.name = "tiny pool", .lie_percent = 30, .pages = 8},
       {.name = "tiny pool, right", .pages = 8},
       {.name = "tiny pool, no cache", .lie_percent = 20, .pages = 8, .caching = false},
-      {.name = "one at a time", .lie_percent = 30, .seqs = 1}};
+      {.name = "one at a time", .lie_percent = 30, .seqs = 1},
+      {.name = "itself", .guesser = Guesser::kItself},
+      {.name = "itself, sixty drafts",
+       .guesser = Guesser::kItself,
+       .most_drafts = 60,
+       .budget = 200},
+      {.name = "itself, no cache", .guesser = Guesser::kItself, .caching = false},
+      {.name = "wayward", .guesser = Guesser::kWayward},
+      {.name = "wayward, small budget", .guesser = Guesser::kWayward, .budget = 7},
+      {.name = "wayward, tiny pool", .guesser = Guesser::kWayward, .pages = 8},
+      {.name = "wayward, few pages of its own", .guesser = Guesser::kWayward, .draft_pages = 9},
+      {.name = "wayward, hardly any pages of its own",
+       .guesser = Guesser::kWayward,
+       .caching = false,
+       .draft_pages = 2},
+      {.name = "wayward, one at a time", .guesser = Guesser::kWayward, .seqs = 1}};
   for (const Setting& how : settings) {
     SCOPED_TRACE(how.name);
     Served served(how, texts_);
@@ -206,6 +279,32 @@ TEST_F(Speculation, ACancelledRequestLeavesTheOthersAsTheyAre) {
       Served({.name = "cancelled", .lie_percent = 30, .cancelled = kRequests - 1}, texts_).run();
   for (size_t i = 0; i + 1 < plain_.spelled.size(); ++i)
     EXPECT_EQ(result.spelled[i], plain_.spelled[i]) << "request " << i;
+}
+
+TEST_F(Speculation, ADraftModelSavesSteps) {
+  // Most requests are sampled, and a greedy draft rarely guesses what a sampler draws.
+  EXPECT_LT(Served({.name = "itself", .guesser = Guesser::kItself}, texts_).run().steps * 1.1,
+            plain_.steps);
+}
+
+TEST_F(Speculation, WhoeverEndsGivesTheDraftModelsPagesBack) {
+  for (const int cancelled : {0, 6, 13, 23}) {
+    Served({.name = "cancelled", .guesser = Guesser::kItself, .cancelled = cancelled}, texts_)
+        .run();
+  }
+  for (const double timeout_s : {0.02, 0.1, 0.5}) {
+    Served({.name = "late", .guesser = Guesser::kWayward, .timeout_s = timeout_s}, texts_).run();
+    Served({.name = "late, tiny pools",
+            .guesser = Guesser::kWayward,
+            .pages = 8,
+            .draft_pages = 9,
+            .timeout_s = timeout_s},
+           texts_)
+        .run();
+  }
+  for (const int steps : {2, 9, 30}) {
+    Served({.name = "ended", .guesser = Guesser::kItself}, texts_).run_unfinished(steps);
+  }
 }
 
 double metric(const std::string& exposition, const std::string& name) {
@@ -235,7 +334,8 @@ TEST_F(Speculation, IsCountedUnderVllmsNames) {
   EXPECT_EQ(plain_.metrics.find("spec_decode"), std::string::npos);
 }
 
-TEST(SpeculationByLookup, AStepTakesNothingFromTheHeap) {
+// Serves eight long answers and counts what steps take from the heap once buffers have their size.
+void expect_steps_without_heap(SpeculationMethod method) {
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
   GTEST_SKIP() << "sanitizers bring a heap of their own";
 #endif
@@ -252,16 +352,21 @@ TEST(SpeculationByLookup, AStepTakesNothingFromTheHeap) {
   ThreadPool pool(1);
   MetricRegistry registry;
   EngineMetrics metrics(registry, "fake");
+  FakeModel draft(64);
+  DraftModel drafter(
+      {.model = draft, .table = kernel::best_table(), .pool = pool, .clock = clock},
+      {.page_count = 64, .max_sequences = 4, .max_tokens = 1024, .guessable_tokens = 27});
   EngineCore core({.model = model,
                    .tokenizer = *tokenizer,
                    .table = kernel::best_table(),
                    .pool = pool,
                    .metrics = metrics,
-                   .clock = clock},
+                   .clock = clock,
+                   .proposer = method == SpeculationMethod::kDraftModel ? &drafter : nullptr},
                   {.scheduler = {.max_num_seqs = 4, .max_num_batched_tokens = 32},
                    .max_model_len = 1024,
                    .kv_page_count = 64,
-                   .speculation = {.method = SpeculationMethod::kPromptLookup,
+                   .speculation = {.method = method,
                                    .prompt_lookup_min = 1,
                                    .lengths = schedule::DraftLengthRule::kLongest}});
   const auto sink = std::make_shared<Count>();
@@ -290,6 +395,14 @@ TEST(SpeculationByLookup, AStepTakesNothingFromTheHeap) {
   while (!core.idle())
     run(1);
   EXPECT_EQ(sink->tokens, 8 * 400);
+}
+
+TEST(SpeculationByLookup, AStepTakesNothingFromTheHeap) {
+  expect_steps_without_heap(SpeculationMethod::kPromptLookup);
+}
+
+TEST(SpeculationByDraftModel, AStepTakesNothingFromTheHeap) {
+  expect_steps_without_heap(SpeculationMethod::kDraftModel);
 }
 
 }  // namespace

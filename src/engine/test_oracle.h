@@ -14,40 +14,48 @@ namespace inferno::engine {
 // Whole texts (prompt and answer), one for each request.
 using KnownTexts = std::vector<std::vector<TokenId>>;
 
-class OracleProposer final : public DraftProposer {
- public:
-  // Of `lie_percent` out of 100 guesses the next token is wrong. `texts` outlives the proposer.
-  OracleProposer(const KnownTexts& texts, int lie_percent, int vocab_size)
-      : texts_(texts), lie_percent_(lie_percent), vocab_size_(vocab_size) {}
-
-  int propose(std::span<const TokenId> tokens, int most, std::vector<TokenId>& drafts) override {
-    const auto known = std::ranges::find_if(texts_, [&](const std::vector<TokenId>& text) {
-      return text.size() > tokens.size() && std::equal(tokens.begin(), tokens.end(), text.begin());
-    });
-    for (size_t i = tokens.size(); static_cast<int>(drafts.size()) < most; ++i) {
-      TokenId guess = known != texts_.end() && i < known->size() ? (*known)[i] : 0;
-      if (static_cast<int>(random_() % 100) < lie_percent_) guess = (guess + 1) % vocab_size_;
-      drafts.push_back(guess);
-    }
-    return 1;
-  }
-
- private:
-  const KnownTexts& texts_;
-  int lie_percent_;
-  TokenId vocab_size_;
-  std::mt19937 random_{7};
-};
-
+// Of `lie_percent` out of 100 guesses the next token is wrong.
 struct OracleHabits {
   int lie_percent = 0;
   int vocab_size = 2;
 };
 
-inline DraftProposerFactory oracle_factory(const KnownTexts& texts, OracleHabits habits) {
-  return [&texts, habits](int) {
-    return std::make_unique<OracleProposer>(texts, habits.lie_percent, habits.vocab_size);
+class OracleProposer final : public DraftProposer {
+ public:
+  // `texts` outlives the proposer.
+  OracleProposer(const KnownTexts& texts, OracleHabits habits) : texts_(texts), habits_(habits) {}
+
+  std::unique_ptr<DraftState> begin(const DraftSubject&) override {
+    return std::make_unique<State>();
+  }
+
+  void propose(std::span<DraftJob> jobs, int) override {
+    for (const DraftJob& job : jobs) {
+      guess(job, static_cast<State&>(*job.state).random);
+      *job.match_length = 1;
+    }
+  }
+
+ private:
+  struct State final : DraftState {
+    std::mt19937 random{7};
   };
-}
+
+  void guess(const DraftJob& job, std::mt19937& random) const {
+    const auto known = std::ranges::find_if(texts_, [&](const std::vector<TokenId>& text) {
+      return text.size() > job.tokens.size() &&
+             std::equal(job.tokens.begin(), job.tokens.end(), text.begin());
+    });
+    for (size_t i = job.tokens.size(); static_cast<int>(job.drafts->size()) < job.most; ++i) {
+      TokenId guess = known != texts_.end() && i < known->size() ? (*known)[i] : 0;
+      if (static_cast<int>(random() % 100) < habits_.lie_percent)
+        guess = (guess + 1) % habits_.vocab_size;
+      job.drafts->push_back(guess);
+    }
+  }
+
+  const KnownTexts& texts_;
+  OracleHabits habits_;
+};
 
 }  // namespace inferno::engine

@@ -44,6 +44,10 @@ class DraftAcceptance {
   // The same, leaning on `others` as if kLeaning guesses had come true at their rate.
   double rate(int match_length, const DraftAcceptance& others) const;
 
+  // What drafts of a model count as: they begin with the rate of a match of so many tokens, and
+  // have the rate of their class for themselves.
+  static constexpr int kModelMatch = 8;
+
   // Enough that one lucky or unlucky guess decides nothing, few enough that a sequence that is
   // unlike the others is known after some steps.
   static constexpr double kLeaning = 4.0;

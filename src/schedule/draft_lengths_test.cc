@@ -71,6 +71,38 @@ TEST(DraftLengths, UnlikelyDraftsAreNotTakenWhereRowsCost) {
             std::vector<int>{0});
 }
 
+TEST(DraftLengths, PassesOfAModelHaveToPay) {
+  const RowCost cost = cost_of(500, 0.0);  // 0.1 s a step
+  RowCost cheap;
+  RowCost dear;
+  for (int round = 0; round < 20; ++round) {
+    for (int rows = 1; rows <= 64; rows = next_kept(rows)) {
+      cheap.learn(rows, 0.005);
+      dear.learn(rows, 0.1);
+    }
+  }
+  Batch likely({0.9, 0.9}, 8);
+  EXPECT_EQ(likely.total({.decode_rows = 2, .most_drafts = 100, .pass_cost = &cheap}, cost), 16);
+  EXPECT_EQ(likely.total({.decode_rows = 2, .most_drafts = 100, .pass_cost = &dear}, cost), 0);
+  // A pass of 0.005 s is 5 % of a step: drafts have to come true more often than that.
+  EXPECT_EQ(Batch({0.04}, 8).total({.decode_rows = 1, .most_drafts = 9, .pass_cost = &cheap}, cost),
+            0);
+  EXPECT_EQ(Batch({0.15}, 8).total({.decode_rows = 1, .most_drafts = 9, .pass_cost = &cheap}, cost),
+            1);
+}
+
+TEST(DraftLengths, PassesCountForWhatTheStepMayTake) {
+  const RowCost cost = cost_of(500, 0.0);
+  RowCost passes;
+  for (int round = 0; round < 20; ++round)
+    passes.learn(1, 0.01);
+  Batch one({0.95}, 8);
+  EXPECT_EQ(
+      one.total({.decode_rows = 1, .most_drafts = 9, .longest_s = 0.135, .pass_cost = &passes},
+                cost),
+      3);
+}
+
 TEST(DraftLengths, AFullBatchTakesNone) {
   const RowCost cost = cost_of(8, 0.01);
   EXPECT_GT(Batch({0.8}, 8).total({.decode_rows = 1, .most_drafts = 400}, cost), 3);

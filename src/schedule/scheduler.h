@@ -84,6 +84,16 @@ class Scheduler {
   // chosen; to be called before the offer is renewed.
   void learn_drafts(Sequence& sequence, const DraftOutcome& outcome);
 
+  // Says how many drafts a model should make for each of these sequences, which decode next: sets
+  // `chosen`, from `sequence`, `most` and `backlog`. `pass_cost`: of the model's passes. Returns how
+  // many tokens of longer backlogs than kSettledBacklog it may compute now. Now and then one draft
+  // is chosen where none pays, so that it shows when that changes.
+  // To be called between complete_step() and the next schedule().
+  int choose_offers(std::span<DraftCandidate> candidates, const RowCost& pass_cost);
+
+  // Records that guessing took so long after a step: no token was made in that time.
+  void record_drafting(double seconds);
+
   // Forgets a sequence in any state and gives back its pages. Learns how long its answer was, when
   // it has one. Not between schedule() and complete_step().
   void finish(Sequence& sequence, TimePoint now);
@@ -128,7 +138,10 @@ class Scheduler {
   void schedule_decodes();
   bool give_pages(Sequence& sequence, int tokens);
   void schedule_drafts();
-  DraftStep draft_step() const;
+  DraftStep draft_step(int decode_rows, int budget) const;
+  void limit_to_target(DraftStep& step, const Sequence& sequence) const;
+  int catch_up_rows(int decode_rows, const RowCost& pass_cost) const;
+  void choose_probe(std::span<DraftCandidate> candidates, const RowCost& pass_cost, int most_rows);
   void plan_drafts(const DraftCandidate& candidate);
   void append_drafts();
   void schedule_prefills();
@@ -199,6 +212,7 @@ class Scheduler {
   int lane_steps_ = 0;       // since the lane had all of a step that has room for few tokens
   TimePoint last_lane_turn_{};
   double predicted_step_s_ = 0.0;
+  double probe_credit_s_ = 0.0;  // what may be spent on drafts of a model that do not seem to pay
 };
 
 }  // namespace inferno::schedule

@@ -190,5 +190,62 @@ TEST(SchedulerDrafts, GrowWherePayingAndVanishWhereNot) {
   EXPECT_LT(speed_of(40, kLongest, Guesses::kWrong), 0.6 * speed_of(40, {}, Guesses::kWrong));
 }
 
+// Tokens a second of one sequence whose drafts are made by a model, passes of `pass_s` seconds each,
+// beside a step of seconds_of(); with a prompt of so many tokens that the model has not seen.
+double drafted_speed(double pass_s, Guesses guesses, int prompt_tokens = 4) {
+  kv::BlockPool pool(4000);
+  Scheduler scheduler({.max_num_seqs = 1, .ageing_s = kNoTarget}, pool, {.most_tokens = 7});
+  ManualClock clock;
+  RowCost pass_cost;
+  const auto sequence = sequence_of(1, prompt_tokens, 5000);
+  scheduler.add(*sequence, clock.now());
+  int unseen = prompt_tokens;
+  int tokens = 0;
+  TimePoint begin_time;
+  for (int step = 0; step < 300; ++step) {
+    if (step == 100) begin_time = clock.now();
+    const auto chunks = scheduler.schedule(clock.now());
+    clock.advance(seconds_of(chunks));
+    scheduler.complete_step(clock.now());
+    if (!chunks[0].yields) continue;
+    const int hits = guesses == Guesses::kRight ? chunks[0].draft_count : 0;
+    for (int i = 0; i <= hits; ++i) {
+      sequence->tokens.push_back(1);
+      if (i < hits) scheduler.accept_draft(*sequence, clock.now());
+    }
+    unseen += 1 + (hits == 7 ? 1 : 0);
+    tokens += step >= 100 ? hits + 1 : 0;
+    if (!sequence->draft_offer.empty()) {
+      const bool is_right = guesses == Guesses::kRight;
+      scheduler.learn_drafts(*sequence, {.hits = is_right ? hits + 1 : 0, .has_missed = !is_right});
+    }
+    DraftCandidate candidate{.sequence = sequence.get(), .most = 7, .backlog = unseen};
+    const int rows = scheduler.choose_offers({&candidate, 1}, pass_cost);
+    sequence->draft_offer.clear();
+    if (candidate.chosen > 0) {
+      const int read = unseen <= kSettledBacklog ? unseen : std::min(unseen, rows);
+      unseen -= read;
+      const int passes = unseen > 0 ? 1 : candidate.chosen;
+      for (int pass = 0; pass < passes; ++pass)
+        pass_cost.learn(pass == 0 ? read : 1, pass_s);
+      clock.advance(passes * pass_s);
+      scheduler.record_drafting(passes * pass_s);
+      if (unseen == 0) sequence->draft_offer.assign(static_cast<size_t>(candidate.chosen), 1);
+    }
+    sequence->draft_match_length = DraftAcceptance::kModelMatch;
+  }
+  return tokens / seconds_between(begin_time, clock.now());
+}
+
+TEST(SchedulerDrafts, OfAModelAreMadeWherePayingAndNotWhereNot) {
+  const double plain = speed_of(1, {}, Guesses::kRight);
+  EXPECT_GT(drafted_speed(0.005, Guesses::kRight), 4.0 * plain);
+  EXPECT_GT(drafted_speed(0.005, Guesses::kRight, 600), 4.0 * plain);
+  EXPECT_GT(drafted_speed(0.02, Guesses::kRight), 2.0 * plain);
+  EXPECT_GT(drafted_speed(0.005, Guesses::kWrong), 0.96 * plain);
+  EXPECT_GT(drafted_speed(0.05, Guesses::kWrong), 0.96 * plain);
+  EXPECT_GT(drafted_speed(0.1, Guesses::kRight), 0.96 * plain);
+}
+
 }  // namespace
 }  // namespace inferno::schedule
