@@ -3,11 +3,16 @@
 
     make_shape.py llama-1b q4_k_m OUT.gguf      also q4_0, q4_1, q8_0, bf16
     make_shape.py llama-1b hf OUT_FOLDER        config.json, tokenizer.json, bf16 safetensors
+    make_shape.py llama-1b q4_0 OUT.gguf --draft DRAFT.gguf --draft-layers 2
 
 The weights are random bytes in which the scale fields of every block are set so that a matrix has
 a mean near zero and a deviation near 1/sqrt(width): logits stay finite and every engine does the
 work that it would do for real weights. The text of such a model means nothing. The same shape,
 format and seed give the same file.
+
+--draft writes a second file that guesses what the first one says, for speculation: its first layers
+alone. The first file's other layers then add a sixteenth of what they would add, so that many of
+the guesses come true; they cost what they cost.
 
 q4_k_m mixes types as llama.cpp's recipe of that name does: Q6_K for the tied embedding and, in the
 first and last eighth of the layers and every third one between, for attn_v and ffn_down; Q4_K for
@@ -18,6 +23,7 @@ at the end 256 control tokens of which the first begins and the second ends a te
 """
 
 import argparse
+import dataclasses
 import json
 import pathlib
 import random
@@ -88,6 +94,7 @@ TYPES = {
     "F32": BlockType(0, 1, 4, {0: constant(0), 1: constant(0), 2: constant(0x80), 3: constant(63)}),
     "BF16": BlockType(30, 1, 2, {1: SIGN_AND_SMALL}),
     "Q4_0": BlockType(2, 32, 18, {1: constant(0x1C)}),  # d = 2^-8
+    "Q4_0 quiet": BlockType(2, 32, 18, {1: constant(0x0C)}),  # d = 2^-12
     "Q4_1": BlockType(3, 32, 20, {1: constant(0x1C), 3: constant(0xA8)}),  # m = -8 d
     "Q8_0": BlockType(8, 32, 34, {1: constant(0x0C)}),  # d = 2^-12
     "Q4_K": BlockType(12, 256, 144, {1: constant(0x04), 3: constant(0x0F)}),  # dmin = 7.5 d
@@ -272,10 +279,32 @@ def aligned(size):
     return -size % ALIGNMENT
 
 
-def write_gguf(path, name, form, seed):
-    """Writes through a file beside `path`, so that a broken run leaves no half model."""
+def hushed(tensors, first):
+    """The tensors, of which those that end a block of layer `first` or a later one add little."""
+    ends = ("attn_output", "ffn_down")
+    return [
+        dataclasses.replace(tensor, kind=f"{tensor.kind} quiet")
+        if tensor.name.split(".")[-2] in ends and int(tensor.name.split(".")[1]) >= first
+        else tensor
+        for tensor in tensors
+    ]
+
+
+def write_pair(path, draft_path, name, draft_layers, seed):
+    """Two files in q4_0: a model, and its first layers, which guess what it says."""
     shape = SHAPES[name]
-    keys, tensors = gguf_keys(shape, name), gguf_tensors(shape, form)
+    draft = dataclasses.replace(shape, layers=draft_layers)
+    write_file(path, gguf_keys(shape, name), hushed(gguf_tensors(shape, "q4_0"), draft_layers), seed)
+    write_file(draft_path, gguf_keys(draft, name), gguf_tensors(draft, "q4_0"), seed)
+
+
+def write_gguf(path, name, form, seed):
+    shape = SHAPES[name]
+    write_file(path, gguf_keys(shape, name), gguf_tensors(shape, form), seed)
+
+
+def write_file(path, keys, tensors, seed):
+    """Writes through a file beside `path`, so that a broken run leaves no half model."""
     head = bytearray(b"GGUF" + struct.pack("<IQQ", 3, len(tensors), len(keys)))
     for key in keys:
         head += gguf_entry(*key)
@@ -442,10 +471,18 @@ def main(arguments=None):
     parser.add_argument("format", choices=(*FORMATS, "hf"))
     parser.add_argument("out", type=pathlib.Path, help="the GGUF file, or the folder for hf")
     parser.add_argument("--seed", type=int, default=1, help="default: %(default)s")
+    parser.add_argument("--draft", type=pathlib.Path, help="a second file that guesses for it; q4_0")
+    parser.add_argument("--draft-layers", type=int, default=2, help="default: %(default)s")
     options = parser.parse_args(arguments)
+    if options.draft and options.format != "q4_0":
+        parser.error(f"--draft needs format q4_0, not {options.format}")
+    if not 1 <= options.draft_layers <= SHAPES[options.shape].layers:
+        parser.error(f"--draft-layers: 1 to {SHAPES[options.shape].layers}")
     options.out.absolute().parent.mkdir(parents=True, exist_ok=True)
     if options.format == "hf":
         write_hf(options.out, options.shape, options.seed)
+    elif options.draft:
+        write_pair(options.out, options.draft, options.shape, options.draft_layers, options.seed)
     else:
         write_gguf(options.out, options.shape, options.format, options.seed)
     return 0

@@ -34,7 +34,16 @@ boost::json::object memory_of(const CheckpointPtr& checkpoint) {
   return memory;
 }
 
-boost::json::object describe(const CheckpointPtr& file) {
+// What a draft model adds, as far as it takes memory of its own beside a model.
+void add_draft_memory(boost::json::object& memory, const CheckpointPtr& draft) {
+  for (const auto& [what, bytes] : memory_of(draft)) {
+    if (what == "weights_bytes" || what == "activation_bytes" || what == "kv_bytes_per_token") {
+      memory[fmt::format("draft_{}", std::string_view(what))] = bytes;
+    }
+  }
+}
+
+boost::json::object describe(const CheckpointPtr& file, const CheckpointPtr& draft) {
   const model::Checkpoint& checkpoint = *file;
   const model::TensorFacts facts = model::facts_of(checkpoint.file_tensors());
   boost::json::object types;
@@ -67,7 +76,9 @@ boost::json::object describe(const CheckpointPtr& file) {
   out["vocabulary"] = config.vocab_size;
   out["context_length"] = config.context_length;
   out["sliding_window"] = config.sliding_window;
-  out["memory"] = memory_of(file);
+  boost::json::object memory = memory_of(file);
+  if (draft) add_draft_memory(memory, draft);
+  out["memory"] = std::move(memory);
   return out;
 }
 
@@ -98,10 +109,13 @@ void print_plain(const boost::json::object& facts) {
 int run_info(int argc, char** argv) {
   CLI::App app;
   std::string name;
+  EngineOptions options;
   bool prints_json = false;
   prepare(app, "info", "Architecture, types, sizes and memory of a model, without loading it.");
   app.add_option("model", name, "a GGUF file, a model folder, or a name from the cache")
       ->required();
+  add_option(app, "--speculative-config", options.speculative_config,
+             "as `inferno serve` takes it: adds what a draft model needs");
   app.add_flag("--json", prints_json, "as JSON");
   if (const auto code = parse(app, argc, argv)) return *code;
   auto path = find_model(name);
@@ -115,7 +129,13 @@ int run_info(int argc, char** argv) {
     if (!vocabulary_only || has_tensors) return report("info", checkpoint.error());
     checkpoint = std::move(vocabulary_only);
   }
-  const boost::json::object facts = describe(std::move(*checkpoint));
+  CheckpointPtr draft;
+  if ((*checkpoint)->has_config()) {
+    auto opened = open_draft(options, **checkpoint);
+    if (!opened) return report("info", opened.error());
+    draft = std::move(*opened);
+  }
+  const boost::json::object facts = describe(std::move(*checkpoint), draft);
   if (prints_json) {
     fmt::print("{}\n", boost::json::serialize(facts));
   } else {

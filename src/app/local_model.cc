@@ -119,12 +119,24 @@ Result<std::unique_ptr<LocalModel>> LocalModel::load(const EngineOptions& option
     return fail(Fault::kOverloaded, "threads: the system refused {}: {}", threads, refused.what());
   }
   if (auto done = local->place(options); !done) return std::unexpected(done.error());
+  auto draft = open_draft(options, *local->text_.checkpoint);
+  if (!draft) return std::unexpected(draft.error());
   if (auto done = local->load_weights(options, progress); !done)
     return std::unexpected(done.error());
-  auto plan = plan_context(options, *local->text_.checkpoint, 0);
+  std::unique_ptr<model::Weights> draft_weights;
+  if (*draft) {
+    auto loaded = app::load_weights(*draft, *local->pool_, progress, weight_options(options));
+    if (!loaded) return std::unexpected(loaded.error());
+    draft_weights = std::move(*loaded);
+  }
+  auto plan = plan_context(options, {.model = local->text_.checkpoint, .draft = *draft}, 0);
   if (!plan) return std::unexpected(plan.error());
   local->plan_ = *plan;
   try {
+    if (draft_weights) {
+      auto done = local->start_draft(options, std::move(draft_weights));
+      if (!done) return std::unexpected(done.error());
+    }
     if (auto done = local->start_engine(options, metrics); !done)
       return std::unexpected(done.error());
   } catch (const std::bad_alloc&) {
@@ -162,11 +174,14 @@ Result<void> LocalModel::load_weights(const EngineOptions& options, Progress pro
 }
 
 Result<LocalModel::ContextPlan> LocalModel::plan_context(const EngineOptions& options,
-                                                         const model::Checkpoint& checkpoint,
+                                                         const Files& files,
                                                          size_t unloaded_bytes) {
-  const model::ModelConfig& config = checkpoint.config();
-  const size_t page_bytes =
-      model::Decoder::kv_shape(config, kv_type_of(options.kv_cache_dtype)).page_bytes();
+  const model::ModelConfig& config = files.model->config();
+  const kernel::KvType kv_type = kv_type_of(options.kv_cache_dtype);
+  const size_t page_bytes = model::Decoder::kv_shape(config, kv_type).page_bytes();
+  const size_t draft_page_bytes =
+      files.draft ? model::Decoder::kv_shape(files.draft->config(), kv_type).page_bytes() : 0;
+  const size_t both_bytes = page_bytes + draft_page_bytes;
   const size_t available = available_memory_bytes();
   const size_t left = available - std::min(available, unloaded_bytes);
   if (left <= kHeapReserve) {
@@ -179,21 +194,21 @@ Result<LocalModel::ContextPlan> LocalModel::plan_context(const EngineOptions& op
   const int wanted_len = options.max_model_len > 0 ? options.max_model_len : config.context_length;
   const auto useful_pages =
       static_cast<size_t>(kv::pages_for(wanted_len)) * static_cast<size_t>(options.max_num_seqs);
-  const size_t pages = std::min({*memory / page_bytes, useful_pages, kMostPages});
+  const size_t pages = std::min({*memory / both_bytes, useful_pages, kMostPages});
   if (options.max_model_len > config.context_length) {
     return fail_field("max-model-len", "{} is more than the {} positions that {} is made for",
-                      options.max_model_len, config.context_length, checkpoint.name());
+                      options.max_model_len, config.context_length, files.model->name());
   }
   const size_t positions = pages * kernel::kPagePositions;
   if (options.max_model_len > 0 && positions < static_cast<size_t>(options.max_model_len)) {
     return fail_field(
         "kv-cache-memory", "{} hold {} positions, max-model-len {} needs {}", bytes_text(*memory),
         positions, options.max_model_len,
-        bytes_text(static_cast<size_t>(kv::pages_for(options.max_model_len)) * page_bytes));
+        bytes_text(static_cast<size_t>(kv::pages_for(options.max_model_len)) * both_bytes));
   }
   if (pages < 1) {
     return fail_field("kv-cache-memory", "{} hold no page: one takes {}", bytes_text(*memory),
-                      bytes_text(page_bytes));
+                      bytes_text(both_bytes));
   }
   if (wanted_len < 2) {
     return fail_field("max-model-len",
@@ -202,6 +217,7 @@ Result<LocalModel::ContextPlan> LocalModel::plan_context(const EngineOptions& op
   return ContextPlan{
       .page_count = static_cast<int>(pages),
       .page_bytes = page_bytes,
+      .draft_page_bytes = draft_page_bytes,
       .max_model_len = static_cast<int>(std::min(static_cast<size_t>(wanted_len), positions))};
 }
 
@@ -221,19 +237,55 @@ Result<MemoryNeed> LocalModel::estimate_memory(const EngineOptions& options) {
   const std::shared_ptr<const model::Checkpoint> checkpoint = std::move(*opened);
   const auto weight_bytes = model::Weights::estimate_bytes(checkpoint, weight_options(options));
   if (!weight_bytes) return std::unexpected(weight_bytes.error());
-  const auto plan = plan_context(options, *checkpoint, *weight_bytes);
+  const auto draft = open_draft(options, *checkpoint);
+  if (!draft) return std::unexpected(draft.error());
+  Result<size_t> draft_bytes = 0;
+  if (*draft) draft_bytes = model::Weights::estimate_bytes(*draft, weight_options(options));
+  if (!draft_bytes) return std::unexpected(draft_bytes.error());
+  const auto plan =
+      plan_context(options, {.model = checkpoint, .draft = *draft}, *weight_bytes + *draft_bytes);
   if (!plan) return std::unexpected(plan.error());
-  return MemoryNeed{
-      .weight_bytes = Buffer::taken_bytes(*weight_bytes),
-      .kv_bytes = Buffer::taken_bytes(static_cast<size_t>(plan->page_count) * plan->page_bytes),
-      .activation_bytes = Buffer::taken_bytes(model::Decoder::activation_bytes_for(
-          checkpoint->config(), decoder_limits(options, *plan), thread_count(options)))};
+  const model::DecoderLimits limits = decoder_limits(options, *plan);
+  const auto pages = static_cast<size_t>(plan->page_count);
+  size_t all_draft_bytes = 0;
+  if (*draft) {
+    all_draft_bytes = Buffer::taken_bytes(*draft_bytes) +
+                      Buffer::taken_bytes(pages * plan->draft_page_bytes) +
+                      Buffer::taken_bytes(model::Decoder::activation_bytes_for(
+                          (*draft)->config(), limits, thread_count(options)));
+  }
+  return MemoryNeed{.weight_bytes = Buffer::taken_bytes(*weight_bytes),
+                    .kv_bytes = Buffer::taken_bytes(pages * plan->page_bytes),
+                    .activation_bytes = Buffer::taken_bytes(model::Decoder::activation_bytes_for(
+                        checkpoint->config(), limits, thread_count(options))),
+                    .draft_bytes = all_draft_bytes};
 }
 
 MemoryNeed LocalModel::memory() const {
   return {.weight_bytes = Buffer::taken_bytes(weights_->packed_bytes()),
           .kv_bytes = store_->bytes(),
-          .activation_bytes = decoder_->activation_bytes()};
+          .activation_bytes = decoder_->activation_bytes(),
+          .draft_bytes = draft_ ? Buffer::taken_bytes(draft_->weight_bytes()) + draft_->kv_bytes() +
+                                      draft_->activation_bytes()
+                                : 0};
+}
+
+Result<void> LocalModel::start_draft(const EngineOptions& options,
+                                     std::unique_ptr<model::Weights> weights) {
+  const model::ModelConfig& config = weights->config();
+  const LocalDraft::Limits limits{
+      .kv_shape = model::Decoder::kv_shape(config, kv_type_),
+      .page_count = plan_.page_count,
+      .decoder = decoder_limits(options, plan_),
+      .model = {.max_sequences = options.max_num_seqs,
+                .max_tokens = std::min(plan_.max_model_len, config.context_length),
+                .guessable_tokens = weights_->head().outputs(),
+                .prefix_caching = options.prefix_caching}};
+  auto draft = LocalDraft::create(std::move(weights),
+                                  {.table = *table_, .pool = *pool_, .clock = clock_}, limits);
+  if (!draft) return std::unexpected(draft.error());
+  draft_ = std::move(*draft);
+  return {};
 }
 
 Result<void> LocalModel::start_engine(const EngineOptions& options, MetricRegistry& metrics) {
@@ -261,23 +313,30 @@ Result<void> LocalModel::start_engine(const EngineOptions& options, MetricRegist
   config.core.speculation = *speculation;
   config.max_queued = options.scheduling.max_queued;
   config.batch_timeout_s = options.scheduling.batch_timeout_s;
-  engine_ =
-      std::make_unique<engine::Engine>(engine::EngineCore::Parts{.model = *decoder_,
-                                                                 .tokenizer = *text_.tokenizer,
-                                                                 .table = *table_,
-                                                                 .pool = *pool_,
-                                                                 .metrics = *metrics_,
-                                                                 .clock = clock_},
-                                       config);
+  engine_ = std::make_unique<engine::Engine>(
+      engine::EngineCore::Parts{.model = *decoder_,
+                                .tokenizer = *text_.tokenizer,
+                                .table = *table_,
+                                .pool = *pool_,
+                                .metrics = *metrics_,
+                                .clock = clock_,
+                                .proposer = draft_ ? &draft_->proposer() : nullptr},
+      config);
   return {};
 }
 
 std::string LocalModel::summary() const {
-  return fmt::format(
+  std::string text = fmt::format(
       "weights {}, KV cache {} for {} positions, activations {}; max-model-len {}; {} threads, {}",
       bytes_text(weights_->packed_bytes()), bytes_text(store_->bytes()),
       plan_.page_count * kernel::kPagePositions, bytes_text(decoder_->activation_bytes()),
       plan_.max_model_len, pool_->size(), kernel::name_of(table_->isa));
+  if (draft_) {
+    text += fmt::format("; draft model: weights {}, KV cache {}, activations {}",
+                        bytes_text(draft_->weight_bytes()), bytes_text(draft_->kv_bytes()),
+                        bytes_text(draft_->activation_bytes()));
+  }
+  return text;
 }
 
 }  // namespace inferno::app

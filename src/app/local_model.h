@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 
+#include "app/local_draft.h"
 #include "app/options.h"
 #include "base/metrics.h"
 #include "base/thread_pool.h"
@@ -39,7 +40,8 @@ struct MemoryNeed {
   size_t weight_bytes = 0;
   size_t kv_bytes = 0;
   size_t activation_bytes = 0;
-  size_t total() const { return weight_bytes + kv_bytes + activation_bytes; }
+  size_t draft_bytes = 0;  // all of these of a draft model
+  size_t total() const { return weight_bytes + kv_bytes + activation_bytes + draft_bytes; }
 };
 
 class LocalModel {
@@ -70,17 +72,24 @@ class LocalModel {
   LocalModel() = default;
   Result<void> place(const EngineOptions& options);
   Result<void> load_weights(const EngineOptions& options, Progress progress);
-  // How many pages the KV cache has and how long a request may be.
+  // The files of a model and, when it is to have one, of its draft model.
+  struct Files {
+    std::shared_ptr<const model::Checkpoint> model;
+    std::shared_ptr<const model::Checkpoint> draft;
+  };
+  // How many pages the KV cache has and how long a request may be. A draft model has as many pages
+  // as the model: it reads the same sequences.
   struct ContextPlan {
     int page_count = 0;
     size_t page_bytes = 0;
+    size_t draft_page_bytes = 0;
     int max_model_len = 0;
   };
   // `unloaded_bytes` of weights are still to come: they are not left for the cache.
-  static Result<ContextPlan> plan_context(const EngineOptions& options,
-                                          const model::Checkpoint& checkpoint,
+  static Result<ContextPlan> plan_context(const EngineOptions& options, const Files& files,
                                           size_t unloaded_bytes);
   static model::DecoderLimits decoder_limits(const EngineOptions& options, const ContextPlan& plan);
+  Result<void> start_draft(const EngineOptions& options, std::unique_ptr<model::Weights> weights);
   Result<void> start_engine(const EngineOptions& options, MetricRegistry& metrics);
 
   // Destroyed in reverse: the engine's thread ends before what it works on goes.
@@ -92,6 +101,7 @@ class LocalModel {
   std::unique_ptr<model::Decoder> decoder_;
   std::unique_ptr<engine::EngineMetrics> metrics_;
   SystemClock clock_;
+  std::unique_ptr<LocalDraft> draft_;  // null: there is none
   std::unique_ptr<engine::Engine> engine_;
   kernel::KvType kv_type_ = kernel::KvType::kF16;
   ContextPlan plan_;

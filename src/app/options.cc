@@ -139,8 +139,9 @@ void add_runtime_options(CLI::App& app, EngineOptions& options) {
         return policy ? std::string() : policy.error().message;
       });
   add_option(app, "--speculative-config", options.speculative_config,
-             "JSON: method (ngram: prompt lookup, or off), num_speculative_tokens, "
-             "prompt_lookup_max, prompt_lookup_min; answers are the same, sooner")
+             "JSON: method (ngram: prompt lookup, draft_model, or off), model (a small one that "
+             "guesses), num_speculative_tokens, prompt_lookup_max, prompt_lookup_min; answers are "
+             "the same, sooner")
       ->check([](const std::string& text) {
         const auto config = parse_speculative_config(text);
         return config ? std::string() : config.error().message;

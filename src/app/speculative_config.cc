@@ -5,6 +5,7 @@
 #include <boost/json.hpp>
 #include <optional>
 #include <string>
+#include <utility>
 
 namespace inferno::app {
 namespace {
@@ -12,29 +13,70 @@ namespace {
 namespace json = boost::json;
 
 constexpr const char* kField = "speculative-config";
-constexpr std::array<std::string_view, 4> kKeys = {"method", "num_speculative_tokens",
+constexpr std::array<std::string_view, 5> kKeys = {"method", "model", "num_speculative_tokens",
                                                    "prompt_lookup_max", "prompt_lookup_min"};
+constexpr const char* kCount = "num_speculative_tokens";
+constexpr const char* kLongest = "prompt_lookup_max";
+constexpr const char* kShortest = "prompt_lookup_min";
 
 Result<void> check_keys(const json::object& object) {
   for (const auto& [key, value] : object) {
     if (std::ranges::find(kKeys, std::string_view(key)) != kKeys.end()) continue;
-    const char* hint = key == "model" ? ": a draft model is not supported" : "";
-    return fail_field(kField, "{}: '{}' is not known{}; known are method, {}, {} and {}", kField,
-                      std::string_view(key), hint, kKeys[1], kKeys[2], kKeys[3]);
+    return fail_field(kField, "{}: '{}' is not known; known are method, model, {}, {} and {}",
+                      kField, std::string_view(key), kCount, kLongest, kShortest);
   }
   return {};
 }
 
-Result<engine::SpeculationMethod> method_of(const json::object& object) {
-  const json::value* const value = object.if_contains("method");
-  if (value == nullptr) return engine::SpeculationMethod::kPromptLookup;
-  if (value->is_string()) {
-    if (value->get_string() == "ngram") return engine::SpeculationMethod::kPromptLookup;
-    if (value->get_string() == "off") return engine::SpeculationMethod::kOff;
+// None when there is no such key.
+using DraftModelName = std::optional<std::string>;
+
+Result<DraftModelName> model_of(const json::object& object) {
+  const json::value* const value = object.if_contains("model");
+  if (value == nullptr || value->is_null()) return std::nullopt;
+  if (value->is_string() && !value->get_string().empty()) {
+    return std::string(value->get_string());
   }
-  return fail_field(kField, "{}: method is {}, must be \"ngram\" (prompt lookup) or \"off\"{}",
-                    kField, json::serialize(*value),
-                    *value == "draft_model" ? "; a draft model is not supported" : "");
+  return fail_field(kField, "{}: model is {}, must be the name of a model, a file or a folder",
+                    kField, json::serialize(*value));
+}
+
+Result<engine::SpeculationMethod> method_of(const json::object& object,
+                                            const DraftModelName& model) {
+  using engine::SpeculationMethod;
+  const json::value* const value = object.if_contains("method");
+  if (value == nullptr || value->is_null()) {
+    return model ? SpeculationMethod::kDraftModel : SpeculationMethod::kPromptLookup;
+  }
+  if (value->is_string()) {
+    if (value->get_string() == "ngram") return SpeculationMethod::kPromptLookup;
+    if (value->get_string() == "draft_model") return SpeculationMethod::kDraftModel;
+    if (value->get_string() == "off") return SpeculationMethod::kOff;
+  }
+  return fail_field(kField,
+                    "{}: method is {}, must be \"ngram\" (prompt lookup), \"draft_model\" or "
+                    "\"off\"",
+                    kField, json::serialize(*value));
+}
+
+// That no key is there which the method would not look at.
+Result<void> check_fit(const json::object& object, engine::SpeculationMethod method,
+                       const DraftModelName& model) {
+  const bool is_model = method == engine::SpeculationMethod::kDraftModel;
+  if (is_model && !model) {
+    return fail_field(kField, "{}: method \"draft_model\" needs a model", kField);
+  }
+  if (model && !is_model) {
+    return fail_field(kField, "{}: model is {}, allowed only with method \"draft_model\"", kField,
+                      json::serialize(object.at("model")));
+  }
+  for (const char* key : {kLongest, kShortest}) {
+    const json::value* const value = object.if_contains(key);
+    if (!is_model || value == nullptr || value->is_null()) continue;
+    return fail_field(kField, "{}: {} is {}, allowed only with method \"ngram\"", kField, key,
+                      json::serialize(*value));
+  }
+  return {};
 }
 
 // The number of a key between 1 and `most`; none when the key is not there.
@@ -61,15 +103,19 @@ Result<engine::SpeculationConfig> parse_speculative_config(std::string_view text
   }
   const json::object& object = value.get_object();
   if (auto known = check_keys(object); !known) return std::unexpected(known.error());
-  const auto method = method_of(object);
+  auto model = model_of(object);
+  if (!model) return std::unexpected(model.error());
+  const auto method = method_of(object, *model);
   if (!method) return std::unexpected(method.error());
-  const auto count = number_of(object, kKeys[1], engine::kMostSpeculativeTokens);
+  if (auto fits = check_fit(object, *method, *model); !fits) return std::unexpected(fits.error());
+  const auto count = number_of(object, kCount, engine::kMostSpeculativeTokens);
   if (!count) return std::unexpected(count.error());
-  const auto longest = number_of(object, kKeys[2], engine::kMostLookupTokens);
+  const auto longest = number_of(object, kLongest, engine::kMostLookupTokens);
   if (!longest) return std::unexpected(longest.error());
-  const auto shortest = number_of(object, kKeys[3], engine::kMostLookupTokens);
+  const auto shortest = number_of(object, kShortest, engine::kMostLookupTokens);
   if (!shortest) return std::unexpected(shortest.error());
   config.method = *method;
+  config.draft_model = std::move(*model).value_or("");
   config.num_speculative_tokens = count->value_or(config.num_speculative_tokens);
   if (*longest || *shortest) {
     config.prompt_lookup_max = longest->value_or(shortest->value_or(0));

@@ -2,16 +2,20 @@
 //
 //   {"method": "ngram", "num_speculative_tokens": 8,
 //    "prompt_lookup_max": 4, "prompt_lookup_min": 2}
+//   {"model": "smollm2-135m", "num_speculative_tokens": 5}
 //
 // | key                    | value                                                              |
 // | ---------------------- | ------------------------------------------------------------------ |
-// | method                 | "ngram" (prompt lookup), which is meant when there is none; "off"  |
+// | method                 | "ngram" (prompt lookup), which is meant when there is neither this |
+// |                        | nor a model; "draft_model", which is meant with a model; "off"     |
+// | model                  | the draft model, as commands take models: file, folder or name     |
 // | num_speculative_tokens | 1 to 64: at most so many; how many pay is measured                 |
 // | prompt_lookup_max      | 1 to 16: the longest sequence of last tokens that is looked up     |
 // | prompt_lookup_min      | 1 to prompt_lookup_max: the shortest                               |
 //
-// Of the two lengths the one that is not given is as the one that is, as in vLLM. An empty text is
-// "off". Every other key, and every other value, is refused by name.
+// Of the two lengths the one that is not given is as the one that is, as in vLLM; they belong to
+// "ngram", and a model to "draft_model". An empty text is "off". Every other key, and every other
+// value, is refused by name.
 //
 // Threads: pure.
 #pragma once

@@ -31,6 +31,18 @@ TEST(SpeculativeConfig, IsPromptLookupUntilItIsTurnedOff) {
   EXPECT_EQ(parse_speculative_config("  ")->method, SpeculationMethod::kOff);
 }
 
+TEST(SpeculativeConfig, AModelIsADraftModel) {
+  for (const char* text : {R"({"model": "small", "num_speculative_tokens": 3})",
+                           R"({"method": "draft_model", "model": "small",
+                               "num_speculative_tokens": 3})"}) {
+    const auto config = parse_speculative_config(text);
+    ASSERT_TRUE(config) << config.error().message;
+    EXPECT_EQ(config->method, SpeculationMethod::kDraftModel);
+    EXPECT_EQ(config->draft_model, "small");
+    EXPECT_EQ(config->num_speculative_tokens, 3);
+  }
+}
+
 TEST(SpeculativeConfig, OneLengthStandsForBoth) {
   const auto longest = parse_speculative_config(R"({"prompt_lookup_max": 7})");
   EXPECT_EQ(longest->prompt_lookup_min, 7);
@@ -54,8 +66,16 @@ TEST(SpeculativeConfig, RefusesWhatItDoesNotKnowByName) {
   EXPECT_THAT(error_of(R"({"metod": "ngram"})"), HasSubstr("'metod' is not known"));
   EXPECT_THAT(error_of(R"({"method": "eagle"})"), HasSubstr("method is \"eagle\""));
   EXPECT_THAT(error_of(R"({"method": 3})"), HasSubstr("method is 3"));
-  EXPECT_THAT(error_of(R"({"method": "draft_model"})"), HasSubstr("not supported"));
-  EXPECT_THAT(error_of(R"({"model": "small"})"), HasSubstr("a draft model is not supported"));
+  EXPECT_THAT(error_of(R"({"method": "eagle"})"), HasSubstr("must be \"ngram\""));
+  EXPECT_THAT(error_of(R"({"method": "draft_model"})"), HasSubstr("needs a model"));
+  EXPECT_THAT(error_of(R"({"model": 7})"), HasSubstr("model is 7, must be the name"));
+  EXPECT_THAT(error_of(R"({"model": ""})"), HasSubstr("model is \"\", must be the name"));
+  EXPECT_THAT(error_of(R"({"method": "ngram", "model": "small"})"),
+              HasSubstr("model is \"small\", allowed only with method \"draft_model\""));
+  EXPECT_THAT(error_of(R"({"model": "small", "prompt_lookup_max": 3})"),
+              HasSubstr("prompt_lookup_max is 3, allowed only with method \"ngram\""));
+  EXPECT_THAT(error_of(R"({"model": "small", "draft_tensor_parallel_size": 1})"),
+              HasSubstr("'draft_tensor_parallel_size' is not known; known are method, model"));
   EXPECT_THAT(error_of(R"({"num_speculative_tokens": 0})"),
               HasSubstr("num_speculative_tokens is 0, must be a whole number from 1 to 64"));
   EXPECT_THAT(error_of(R"({"num_speculative_tokens": 2.5})"), HasSubstr("from 1 to 64"));

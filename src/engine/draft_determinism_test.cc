@@ -35,6 +35,9 @@ class Transcript final : public request::EventSink {
   bool is_done = false;
 };
 
+// Which requests draw their tokens at random.
+enum class Sampled : uint8_t { kNever, kMostly };
+
 struct Variation {
   const char* name;
   bool drafts = true;
@@ -43,7 +46,7 @@ struct Variation {
   int pages = 256;
   int draft_pages = 256;
   int seqs = 8;
-  bool is_greedy = false;
+  Sampled sampled = Sampled::kMostly;
   schedule::DraftLengthRule lengths = schedule::DraftLengthRule::kLongest;
 };
 
@@ -119,7 +122,7 @@ class Pair {
     std::vector<std::shared_ptr<Transcript>> sinks;
     for (int i = 0; i < kRequests; ++i) {
       sinks.push_back(std::make_shared<Transcript>());
-      core.start(request_of(i, how.is_greedy), sinks.back());
+      core.start(request_of(i, how.sampled), sinks.back());
       core.step();
     }
     while (!core.idle())
@@ -140,10 +143,11 @@ class Pair {
  private:
   // Every second prompt begins like the others; each sixth request is another choice of the one
   // before.
-  request::Request request_of(int index, bool is_greedy) const {
+  request::Request request_of(int index, Sampled sampled) const {
     const bool is_fork = index % 6 == 5;
     std::mt19937 random(static_cast<uint32_t>(is_fork ? index - 1 : index));
     std::mt19937 words(index % 2 == 0 || is_fork ? 1U : static_cast<uint32_t>(index));
+    const bool is_greedy = sampled == Sampled::kNever;
     request::Request request;
     request.id = {static_cast<uint64_t>(index) + 1};
     if (is_fork) request.fork_of = RequestId{static_cast<uint64_t>(index)};
@@ -227,7 +231,7 @@ INSTANTIATE_TEST_SUITE_P(
 TEST(DraftAcceptanceOnModels, AModelIsAlwaysRightAboutItself) {
   const fs::path path = conformance("llama/model-f32.gguf");
   if (!fs::exists(path)) GTEST_SKIP() << path << " is absent";
-  const Answers answers = Pair(path, path, 2).run({.name = "greedy", .is_greedy = true});
+  const Answers answers = Pair(path, path, 2).run({.name = "greedy", .sampled = Sampled::kNever});
   EXPECT_GT(answers.draft_tokens, 100);
   EXPECT_EQ(answers.accepted_tokens, answers.draft_tokens);
 }
@@ -236,7 +240,8 @@ TEST(DraftAcceptanceOnModels, AnotherQuantizationIsOftenRight) {
   const fs::path target = conformance("llama-quantized/model-Q8_0.gguf");
   const fs::path draft = conformance("llama-quantized/model-Q4_0.gguf");
   if (!fs::exists(target) || !fs::exists(draft)) GTEST_SKIP() << target << " is absent";
-  const Answers answers = Pair(target, draft, 2).run({.name = "greedy", .is_greedy = true});
+  const Answers answers =
+      Pair(target, draft, 2).run({.name = "greedy", .sampled = Sampled::kNever});
   EXPECT_GT(answers.draft_tokens, 100);
   EXPECT_GT(answers.accepted_tokens, 0.1 * answers.draft_tokens);
   EXPECT_LT(answers.accepted_tokens, answers.draft_tokens);

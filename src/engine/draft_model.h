@@ -7,15 +7,15 @@
 //   next call         t0 ... t42 d1 d2 x: what came true is read already, the rest is read over
 //
 // It has pages of its own for what it read (kv/block_table.h, so equal prefixes are read once), and
-// it may lose them at any time: a sequence that finds no page takes those of sequences that have not
-// guessed for the longest; where even those do not suffice for all of its tokens it gives back its
-// own and has no guesses. What was lost is read again. Nobody's tokens depend on any of this.
+// it may lose them at any time: a sequence that finds no page takes those of sequences that have
+// not guessed for the longest; where even those do not suffice for all of its tokens it gives back
+// its own and has no guesses. What was lost is read again. Nobody's tokens depend on any of this.
 //
 // Invariant: the positions [0, computed) of a state's pages hold the first known tokens; only such
 //            are published, so what a draft left behind is never found by others.
 // Threads:   belongs to the engine thread; its passes use the pool.
 // Cost:      a call makes as many passes as the most guesses wanted of one sequence, each over one
-//            row a sequence, the first over what is to be read; nothing is allocated but by begin().
+//            row a sequence, the first over what is to be read; only begin() allocates.
 #pragma once
 
 #include <memory>

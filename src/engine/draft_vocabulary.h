@@ -9,8 +9,8 @@
 namespace inferno::engine {
 
 // A token id has to mean the same text to both. Published models of one family pad their
-// vocabularies differently, so one may have ids that the other lacks: unused ones at the end, as many
-// as it likes, and up to so many others (as in llama.cpp).
+// vocabularies differently, so one may have ids that the other lacks: unused ones at the end, as
+// many as it likes, and up to so many others (as in llama.cpp).
 inline constexpr int kMostVocabularyDifference = 128;
 
 // kInvalid with the field "speculative-config" and the first difference when `draft` cannot guess

@@ -37,7 +37,8 @@ class PromptLookup final : public DraftState {
   PromptLookup(const LookupLengths& lengths, int max_tokens);
 
   // Appends at most `most` guesses of what follows `tokens` to `drafts`, and returns by how long a
-  // match they were found, measured up to kLongestMatch tokens: the longer, the more they are worth.
+  // match they were found, measured up to kLongestMatch tokens: the longer, the more they are
+  // worth.
   // Requires: as DraftJob says.
   int propose(std::span<const TokenId> tokens, int most, std::vector<TokenId>& drafts);
 

@@ -8,17 +8,17 @@
 
 namespace inferno::kv {
 
-Result<PageStore> PageStore::create(const KvShape& shape, int page_count) {
+Result<PageStore> PageStore::create(const KvShape& shape, int page_count, std::string_view owner) {
   const auto layers = static_cast<size_t>(shape.layer_count);
   const auto pages = static_cast<size_t>(page_count);
   if (layers * pages > SIZE_MAX / std::max(shape.page_bytes_per_layer(), size_t{1})) {
-    return fail(Fault::kOverloaded,
-                "KV cache: {} pages of {} layers are more than can be addressed", pages, layers);
+    return fail(Fault::kOverloaded, "{}: {} pages of {} layers are more than can be addressed",
+                owner, pages, layers);
   }
   PageStore store;
   store.shape_ = shape;
   store.layer_bytes_ = shape.page_bytes_per_layer() * pages;
-  auto buffer = Buffer::allocate(store.layer_bytes_ * layers, "KV cache");
+  auto buffer = Buffer::allocate(store.layer_bytes_ * layers, owner);
   if (!buffer) return std::unexpected(buffer.error());
   store.buffer_ = std::move(*buffer);
   return store;

@@ -13,6 +13,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string_view>
 
 #include "base/ids.h"
 #include "base/memory.h"
@@ -36,8 +37,9 @@ struct KvShape {
 
 class PageStore {
  public:
-  // Fault::kOverloaded when the system refuses the memory.
-  static Result<PageStore> create(const KvShape& shape, int page_count);
+  // Counted in memory reports as `owner`'s. Fault::kOverloaded when the system refuses the memory.
+  static Result<PageStore> create(const KvShape& shape, int page_count,
+                                  std::string_view owner = "KV cache");
 
   // Where page 0 of a layer and head begins; page i is i * page_stride() bytes further.
   uint8_t* base(int layer, int head) {

@@ -10,8 +10,8 @@
 // is largest. With few sequences the first rows are nearly free and a likely draft pays; in a full
 // batch each row costs its arithmetic, and no draft does. Nobody's tokens depend on the choice.
 //
-// Drafts that a model has yet to make cost its passes too: the n-th of all sequences are made in one
-// pass, and the first pass also computes what the model has not seen of them.
+// Drafts that a model has yet to make cost its passes too: the n-th of all sequences are made in
+// one pass, and the first pass also computes what the model has not seen of them.
 //
 //   seconds of the step + sum over passes of seconds(rows of the pass)
 //

@@ -85,9 +85,9 @@ class Scheduler {
   void learn_drafts(Sequence& sequence, const DraftOutcome& outcome);
 
   // Says how many drafts a model should make for each of these sequences, which decode next: sets
-  // `chosen`, from `sequence`, `most` and `backlog`. `pass_cost`: of the model's passes. Returns how
-  // many tokens of longer backlogs than kSettledBacklog it may compute now. Now and then one draft
-  // is chosen where none pays, so that it shows when that changes.
+  // `chosen`, from `sequence`, `most` and `backlog`. `pass_cost`: of the model's passes. Returns
+  // how many tokens of longer backlogs than kSettledBacklog it may compute now. Now and then one
+  // draft is chosen where none pays, so that it shows when that changes.
   // To be called between complete_step() and the next schedule().
   int choose_offers(std::span<DraftCandidate> candidates, const RowCost& pass_cost);
 

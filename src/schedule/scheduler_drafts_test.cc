@@ -190,8 +190,8 @@ TEST(SchedulerDrafts, GrowWherePayingAndVanishWhereNot) {
   EXPECT_LT(speed_of(40, kLongest, Guesses::kWrong), 0.6 * speed_of(40, {}, Guesses::kWrong));
 }
 
-// Tokens a second of one sequence whose drafts are made by a model, passes of `pass_s` seconds each,
-// beside a step of seconds_of(); with a prompt of so many tokens that the model has not seen.
+// Tokens a second of one sequence whose drafts are made by a model, passes of `pass_s` seconds
+// each, beside a step of seconds_of(); with a prompt of so many tokens that the model has not seen.
 double drafted_speed(double pass_s, Guesses guesses, int prompt_tokens = 4) {
   kv::BlockPool pool(4000);
   Scheduler scheduler({.max_num_seqs = 1, .ageing_s = kNoTarget}, pool, {.most_tokens = 7});

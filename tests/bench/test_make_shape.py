@@ -46,6 +46,23 @@ def test_the_program_reads_and_runs_every_format(program, tmp_path, form):
     assert all(math.isfinite(value) and value < 0 for value in answer["logprobs"])
 
 
+def test_a_pair_has_the_same_first_layers(program, tmp_path):
+    target, draft = tmp_path / "target.gguf", tmp_path / "draft.gguf"
+    make_shape.write_pair(target, draft, "tiny", 1, seed=1)
+    assert (info(program, target)["layers"], info(program, draft)["layers"]) == (2, 1)
+    result = subprocess.run(
+        [program, "run", target, "the tin", "--raw", "--json", "--max-tokens", "40", "--threads",
+         "1", "--temperature", "0.5", "--seed", "3", "--speculative-config", json.dumps({"model": str(draft)})],
+        capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    plain = subprocess.run(
+        [program, "run", target, "the tin", "--raw", "--json", "--max-tokens", "40", "--threads",
+         "1", "--temperature", "0.5", "--seed", "3", "--speculative-config", '{"method": "off"}'],
+        capture_output=True, text=True, check=False)
+    for key in ("ids", "logprobs"):
+        assert json.loads(result.stdout)[key] == json.loads(plain.stdout)[key]
+
+
 def test_the_program_reads_and_runs_a_folder(program, tmp_path):
     make_shape.write_hf(tmp_path / "hf", "tiny", seed=1)
     assert info(program, tmp_path / "hf")["types"].keys() == {"BF16"}
