@@ -34,14 +34,15 @@ def bodies(seed):
     """Greedy and sampled, with several choices here and there."""
     source = random.Random(seed)
     for index in range(TOGETHER):
+        has_choices = index % 4 == 3
         yield {
             "prompt": [source.randrange(200) for _ in range(source.choice([3, 20, 90]))],
             "max_tokens": 100,
             "ignore_eos": True,
-            "temperature": source.choice([0, 0, 0.8]),
+            "temperature": 0.8 if has_choices else source.choice([0, 0, 0.8]),
             "seed": index,
             "logprobs": 3,
-            "n": 2 if index % 4 == 3 else 1,
+            "n": 2 if has_choices else 1,
         }
 
 
