@@ -294,7 +294,8 @@ def write_pair(path, draft_path, name, draft_layers, seed):
     """Two files in q4_0: a model, and its first layers, which guess what it says."""
     shape = SHAPES[name]
     draft = dataclasses.replace(shape, layers=draft_layers)
-    write_file(path, gguf_keys(shape, name), hushed(gguf_tensors(shape, "q4_0"), draft_layers), seed)
+    tensors = hushed(gguf_tensors(shape, "q4_0"), draft_layers)
+    write_file(path, gguf_keys(shape, name), tensors, seed)
     write_file(draft_path, gguf_keys(draft, name), gguf_tensors(draft, "q4_0"), seed)
 
 

@@ -52,7 +52,8 @@ def test_a_pair_has_the_same_first_layers(program, tmp_path):
     assert (info(program, target)["layers"], info(program, draft)["layers"]) == (2, 1)
     result = subprocess.run(
         [program, "run", target, "the tin", "--raw", "--json", "--max-tokens", "40", "--threads",
-         "1", "--temperature", "0.5", "--seed", "3", "--speculative-config", json.dumps({"model": str(draft)})],
+         "1", "--temperature", "0.5", "--seed", "3", "--speculative-config",
+         json.dumps({"model": str(draft)})],
         capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
     plain = subprocess.run(
