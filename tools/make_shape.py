@@ -472,7 +472,7 @@ def main(arguments=None):
     parser.add_argument("format", choices=(*FORMATS, "hf"))
     parser.add_argument("out", type=pathlib.Path, help="the GGUF file, or the folder for hf")
     parser.add_argument("--seed", type=int, default=1, help="default: %(default)s")
-    parser.add_argument("--draft", type=pathlib.Path, help="a second file that guesses for it; q4_0")
+    parser.add_argument("--draft", type=pathlib.Path, help="a file that guesses for it; q4_0")
     parser.add_argument("--draft-layers", type=int, default=2, help="default: %(default)s")
     options = parser.parse_args(arguments)
     if options.draft and options.format != "q4_0":
