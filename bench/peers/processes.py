@@ -95,7 +95,10 @@ class ProcessSide:
         self.name, self.make_command, self.read = name, make_command, read
 
     def sample(self, case):
-        return self.read(watch(self.make_command(case)))
+        try:
+            return self.read(watch(self.make_command(case)))
+        except OSError as error:
+            raise Failed(str(error)) from error  # a program that is not there ends no other row
 
 
 def inferno_run(binary, model, threads):

@@ -189,6 +189,12 @@ def test_the_memory_share_of_deep_decoding_counts_the_cache_that_is_read():
     assert deep["of_int8"] == pytest.approx(0.05)
 
 
+def test_a_program_that_is_not_there_is_an_absent_side(tmp_path):
+    side = processes.ProcessSide("llama.cpp", lambda case: [tmp_path / "none"], None)
+    with pytest.raises(Failed, match="No such file"):
+        side.sample(Case("start", 16))
+
+
 def test_a_watched_process_tells_its_first_byte_and_its_most_memory():
     code = ("import sys,time; held = bytearray(200 << 20); time.sleep(0.3); "
             "print('a', flush=True); del held; time.sleep(0.3); print('b')")
