@@ -106,7 +106,11 @@ struct KernelTable {
 
   // Largest element and the lowest index that holds it; NaN is never the largest.
   void (*argmax)(const float* x, int count, int* index, float* value);
-  // Sum of exp(x - maximum), 16 lanes as in rms_norm, in float.
+  // maxima[b] = the largest of the elements [b * kMaximaBlock, (b + 1) * kMaximaBlock) of x, the
+  // last block being shorter; NaN counts as -infinity.
+  void (*block_maxima)(const float* x, int count, float* maxima);
+  // Sum of exp(x - maximum), 16 lanes as in rms_norm, in float; what is below e^-87 counts as 0.
+  // Requires: no x is above maximum.
   float (*sum_exp)(const float* x, int count, float maximum);
 
   // --- what the machine can do at most (isa/peak.h)
@@ -116,6 +120,10 @@ struct KernelTable {
   // 8-bit products on registers; returns the operations done.
   uint64_t (*int8_products)(int iterations, int32_t* sink);
 };
+
+// Elements that share a maximum of block_maxima(): a row of 150,000 logits has some 300 of them,
+// and the few that hold its largest are looked through in no time.
+inline constexpr int kMaximaBlock = 512;
 
 inline constexpr size_t kMatmulScratchBytes = 1600 * 1024;
 inline constexpr size_t kAttentionScratchBytes = 512 * 1024;

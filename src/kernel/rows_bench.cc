@@ -56,6 +56,11 @@ void argmax(benchmark::State& state) {
   });
 }
 
+void block_maxima(benchmark::State& state) {
+  measure(state, 1,
+          [](const KernelTable& t, float* x, float* y, int n) { t.block_maxima(x, n, y); });
+}
+
 void sum_exp(benchmark::State& state) {
   measure(state, 1,
           [](const KernelTable& t, float* x, float* y, int n) { *y = t.sum_exp(x, n, 1.6f); });
@@ -73,6 +78,7 @@ BENCHMARK(add)->Apply(rows_and_logits);
 BENCHMARK(silu_multiply)->Apply(rows_and_logits);
 BENCHMARK(gelu_tanh_multiply)->Apply(rows_and_logits);
 BENCHMARK(argmax)->Apply(rows_and_logits);
+BENCHMARK(block_maxima)->Apply(rows_and_logits);
 BENCHMARK(sum_exp)->Apply(rows_and_logits);
 
 }  // namespace

@@ -272,6 +272,48 @@ TEST(Argmax, HasAnAnswerWhenNothingIsLarge) {
   }
 }
 
+TEST(BlockMaxima, AreTheLargestOfTheirBlocks) {
+  std::vector<int> counts = widths();
+  for (const int n : {511, 512, 513, 1535, 5000})
+    counts.push_back(n);
+  for (const int n : counts) {
+    std::vector<float> x = random_row(n, static_cast<unsigned>(n), 5.0f);
+    if (n % 3 == 0) x[static_cast<size_t>(n) / 2] = kNan;
+    if (n % 5 == 0) x.back() = kInfinity;
+    std::vector<float> expected;
+    for (int i = 0; i < n; i++) {
+      if (i % kMaximaBlock == 0) expected.push_back(-kInfinity);
+      const float v = x[static_cast<size_t>(i)];
+      if (v > expected.back()) expected.back() = v;
+    }
+    for (const KernelTable* t : tables_of_this_cpu()) {
+      std::vector<float> maxima(expected.size());
+      t->block_maxima(x.data(), n, maxima.data());
+      ASSERT_EQ(maxima, expected) << name_of(t->isa) << " width " << n;
+    }
+  }
+}
+
+TEST(BlockMaxima, OfNothingButNanIsMinusInfinity) {
+  const std::vector<float> x(40, kNan);
+  for (const KernelTable* t : tables_of_this_cpu()) {
+    float maximum = 0.0f;
+    t->block_maxima(x.data(), 40, &maximum);
+    EXPECT_EQ(maximum, -kInfinity) << name_of(t->isa);
+  }
+}
+
+TEST(SumExp, OfOneIsTheWeightItHasAtEveryDistance) {
+  for (const KernelTable* t : tables_of_this_cpu()) {
+    for (float x = 0.0f; x > -100.0f; x -= 0.037f) {
+      const float got = t->sum_exp(&x, 1, 0.0f);
+      const double expected = x < -87.0f ? 0.0 : std::exp(static_cast<double>(x));
+      ASSERT_LT(error_of(got, expected, 1e-38), 3e-7) << x;
+    }
+    EXPECT_TRUE(std::isnan(t->sum_exp(&kNan, 1, 0.0f)));
+  }
+}
+
 TEST(SumExp, IsTheSameInEveryTableAndAgreesWithDoublePrecision) {
   for (int n : widths()) {
     const auto x = random_row(n, static_cast<unsigned>(n), 5.0f);

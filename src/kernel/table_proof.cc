@@ -250,9 +250,11 @@ class Trial {
           int index = 0;
           float value = 0.0f;
           t.argmax(y.data(), width, &index, &value);
-          y = {static_cast<float>(index), value, t.sum_exp(y.data(), width, value)};
+          float maximum = 0.0f;
+          t.block_maxima(y.data(), width, &maximum);
+          y = {static_cast<float>(index), value, maximum, t.sum_exp(y.data(), width, value)};
         }))
-      return "argmax or sum_exp";
+      return "argmax, block_maxima or sum_exp";
     return {};
   }
 

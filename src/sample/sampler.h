@@ -13,8 +13,11 @@
 // of those.
 //
 // Threads: one at a time; each worker has its own, since it holds scratch of the vocabulary's size.
-// Cost:    greedy reads the row once; sampling passes over it three to six times. Nothing is
-//          allocated once buffers have grown, but for TokenOutput::top.
+// Cost:    greedy reads the row once. So does top_k, but for the few blocks of the row that hold
+//          the largest logits; logprobs, top_p and the whole distribution take one more pass for
+//          the sum of the exponentials, which finds the row in L2. Only a top_p that more than 256
+//          tokens share, and a top_k above 4096, sort more and write a row. Nothing is allocated
+//          once buffers have grown, but for TokenOutput::top.
 #pragma once
 
 #include <optional>
@@ -23,6 +26,7 @@
 
 #include "kernel/kernels.h"
 #include "request/request.h"
+#include "sample/logit_row.h"
 #include "sample/sampling_state.h"
 #include "sample/selection.h"
 
@@ -43,18 +47,22 @@ class Sampler {
   request::TokenOutput score(std::span<const float> logits, TokenId given, int top_count);
 
  private:
-  // The largest logit and its token.
-  Candidate find_best(std::span<const float> logits) const;
-  // Sum over the row of exp(logit - maximum), left in block_mass_ by blocks of kMassBlock. NaN
-  // counts as 0.
-  double measure_mass(std::span<const float> logits, float maximum);
-  double mass_of_block(std::span<const float> logits, float maximum) const;
-  double mass_of(float logit, float maximum) const;
+  // The row of `logits`, which must stay where they are; its maxima go to `maxima`.
+  LogitRow survey(std::span<const float> logits, std::vector<float>& maxima);
+  request::TokenOutput score_row(const LogitRow& row, TokenId given, int top_count);
+  // Sum over the row of exp(value - maximum), left in block_mass_ by blocks. NaN counts as 0.
+  double measure_mass(const LogitRow& row, float maximum);
+  double mass_of_values(std::span<const float> values, float maximum) const;
+  double mass_of(float value, float maximum) const;
 
-  TokenId sample_by_chance(std::span<float> logits, const request::SamplingParams& params,
-                           double uniform);
+  TokenId sample_by_chance(LogitRow row, const request::SamplingParams& params, double uniform);
+  // The same for what is too wide for a list of candidates.
+  TokenId sample_from_many(const LogitRow& row, const request::SamplingParams& params,
+                           float maximum, double uniform);
+  // The first candidates of the row that have `mass` together; none where too many would be needed.
+  std::span<const Candidate> candidates_of_mass(const LogitRow& row, float maximum, double mass);
   // The token at which the mass, summed by id, passes `uniform` times all of it.
-  TokenId draw_from_row(std::span<const float> logits, float maximum, double uniform);
+  TokenId draw_from_row(const LogitRow& row, float maximum, double uniform);
   // The shortest prefix of `candidates` whose mass reaches `mass`, or nullopt when all of it does
   // not.
   std::optional<size_t> prefix_of_mass(std::span<const Candidate> candidates, float maximum,
@@ -66,10 +74,13 @@ class Sampler {
 
   const kernel::KernelTable& table_;
   Selection selection_;
+  std::vector<float> maxima_;
   std::vector<double> block_mass_;
-  std::vector<float> raw_;           // [V] logits before anything changed them
-  std::vector<float> by_bucket_;     // [V], for keep_mass
-  std::vector<Candidate> crossing_;  // for keep_mass
+  std::vector<float> raw_;            // [V] logits before anything changed them
+  std::vector<float> masked_;         // [V] values of which some are made impossible
+  std::vector<float> masked_maxima_;  // of masked_
+  std::vector<float> by_bucket_;      // [V], for keep_mass
+  std::vector<Candidate> crossing_;   // for keep_mass
 };
 
 }  // namespace inferno::sample

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/ids.h"
+#include "sample/logit_row.h"
 
 namespace inferno::sample {
 
@@ -25,16 +26,19 @@ inline bool comes_before(const Candidate& a, const Candidate& b) {
 
 class Selection {
  public:
-  // The first `count` tokens in order, best first, among those whose logit is at least `floor`;
-  // fewer if there are fewer. The result stays valid until the next call. -infinity as a floor
-  // admits -infinity. Cost: one pass, a comparison each, plus O(count log count) about log(V /
-  // count) times.
-  std::span<const Candidate> largest(std::span<const float> logits, int count, float floor);
+  // The first `count` tokens in order, best first, with the values the row has for them, among
+  // those that are at least at its floor; fewer if there are fewer. The result stays valid until
+  // the next call. -infinity as a floor admits -infinity. Cost: a look at the maximum of each block
+  // and a pass over those, about `count` of them, that may hold one of the first.
+  std::span<const Candidate> largest(const LogitRow& row, int count);
 
   // Sets every logit but the first `count` in order to -infinity. Cost: O(V).
   void keep_largest(std::span<float> logits, int count);
 
  private:
+  float bar_of_blocks(const LogitRow& row, size_t count);
+
+  std::vector<float> maxima_;
   std::vector<Candidate> candidates_;
 };
 

@@ -7,11 +7,15 @@
 
 #include "kernel/isa/softmax.h"
 #include "kernel/isa/vec.h"
+#include "kernel/kernels.h"
 
 namespace inferno::kernel::INFERNO_ISA {
 namespace {
 
 constexpr int kLanes = 16;
+
+// How far ahead of its use an element is fetched where a row is only read.
+constexpr int kAheadFloats = 512;
 
 // How many elements the vector that begins at `begin` has.
 inline int lanes_at(int begin, int count) {
@@ -26,6 +30,27 @@ inline void transform(float* y, const float* x, int count, Function f) {
     store(y + i, f(load(y + i), load(x + i)));
   const int rest = count - i;
   if (rest > 0) store_n(y + i, f(load_n(y + i, rest), load_n(x + i, rest)), rest);
+}
+
+// e^x for x in [kLeastExponent, 0], 0 below, NaN for NaN: the steps, and so the bits, of exp(),
+// without what it does about results that are no normal numbers.
+inline Floats weight_of(Floats x) {
+  const Floats least = set1(kLeastExponent);
+  const Floats clamped = max(least, x);  // a NaN is the second operand, and passes
+  const Floats magic = set1(12582912.0f);
+  const Floats shifted = fma(clamped, set1(1.44269504f), magic);
+  const Floats n = sub(shifted, magic);
+  Floats r = fnma(n, set1(0.693145752f), clamped);
+  r = fnma(n, set1(1.42860682e-6f), r);
+  Floats p = set1(0.00139269266f);
+  p = fma(p, r, set1(0.00836377387f));
+  p = fma(p, r, set1(0.0416665550f));
+  p = fma(p, r, set1(0.166665734f));
+  p = fma(p, r, set1(0.5f));
+  p = add(fma(mul(p, r), r, r), set1(1.0f));
+  // The low bits of `shifted` hold n; moved into the exponent field, with its bias, they make 2^n.
+  const Floats power = floats_of(shift_left<23>(add_int(bits_of(shifted), set1_int(127))));
+  return select(less(x, least), zero(), mul(p, power));
 }
 
 // x / (1 + e^-x)
@@ -154,6 +179,27 @@ void argmax(const float* x, int count, int* index, float* value) {
   }
   *index = at;
   *value = top;
+}
+
+// Rows of logits come from memory or a far cache, which is the bound.
+void block_maxima(const float* x, int count, float* maxima) {
+  const Floats lowest = set1(-__builtin_inff());
+  for (int begin = 0; begin < count; begin += kMaximaBlock) {
+    const int end = count - begin < kMaximaBlock ? count : begin + kMaximaBlock;
+    Floats best[2] = {lowest, lowest};
+    int i = begin;
+    for (; i + 2 * kLanes <= end; i += 2 * kLanes) {
+      for (int part = 0; part < 2; ++part) {
+        __builtin_prefetch(x + i + part * kLanes + kAheadFloats);
+        best[part] = max(load(x + i + part * kLanes), best[part]);
+      }
+    }
+    for (; i < end; i += kLanes) {
+      const int n = lanes_at(i, end);
+      best[0] = max(select(first_lanes(n), load_n(x + i, n), lowest), best[0]);
+    }
+    *maxima++ = reduce_max(max(best[0], best[1]));
+  }
 }
 
 float sum_exp(const float* x, int count, float maximum) {

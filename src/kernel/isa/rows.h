@@ -15,6 +15,7 @@ void silu_multiply(float* gate, const float* up, int count);
 void gelu_tanh_multiply(float* gate, const float* up, int count);
 void softcap(float* y, float cap, int count);
 void argmax(const float* x, int count, int* index, float* value);
+void block_maxima(const float* x, int count, float* maxima);
 float sum_exp(const float* x, int count, float maximum);
 
 }  // namespace inferno::kernel::INFERNO_ISA

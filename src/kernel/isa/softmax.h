@@ -10,12 +10,6 @@ namespace inferno::kernel::INFERNO_ISA {
 // a sum that is at least 1.
 inline constexpr float kLeastExponent = -87.0f;
 
-// e^x, 0 below kLeastExponent, NaN for NaN.
-inline Floats weight_of(Floats x) {
-  const Floats least = set1(kLeastExponent);
-  return select(less(x, least), zero(), exp(max(least, x)));
-}
-
 // Below this exponent of two a weight of attention is 0: it adds nothing to a sum that is at least
 // 1, and its product with any value but a tiny one is still a normal float.
 inline constexpr float kLeastPower = -100.0f;

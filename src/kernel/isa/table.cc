@@ -31,6 +31,7 @@ const KernelTable kTable = {
     .gelu_tanh_multiply = gelu_tanh_multiply,
     .softcap = softcap,
     .argmax = argmax,
+    .block_maxima = block_maxima,
     .sum_exp = sum_exp,
     .read_stream = read_stream,
     .int8_products = int8_products,
