@@ -20,6 +20,7 @@
 #include "app/local_model.h"
 #include "app/machine_peak.h"
 #include "app/model_names.h"
+#include "app/prefetch_probe.h"
 
 namespace inferno::app {
 namespace {
@@ -31,6 +32,7 @@ struct BenchOptions {
   int depth = 0;
   int batch = 1;
   int repetitions = 3;
+  int prefetch_bytes = 0;  // 0: measured
   bool prints_json = false;
 };
 
@@ -89,6 +91,7 @@ class Bench {
   MachinePeak peak() { return measure_peak(*table_, *pool_); }
   int threads() const { return pool_->size(); }
   const kernel::KernelTable& table() const { return *table_; }
+  const PrefetchChoice& prefetch() const { return prefetch_; }
   std::string name() const { return checkpoint_->name(); }
 
  private:
@@ -111,6 +114,8 @@ class Bench {
     checkpoint_ = std::move(*checkpoint);
     const int threads = options_.engine.threads;
     pool_ = std::make_unique<ThreadPool>(threads > 0 ? threads : available_cores());
+    prefetch_ = options_.prefetch_bytes > 0 ? PrefetchChoice{options_.prefetch_bytes, {}}
+                                            : probe_prefetch(*table_, *pool_);
     auto weights = load_weights(checkpoint_, *pool_, LocalModel::Progress::kSilent,
                                 weight_options(options_.engine));
     if (!weights) return std::unexpected(weights.error());
@@ -134,9 +139,12 @@ class Bench {
     pages_.resize(static_cast<size_t>(pages_per_sequence_ * options_.batch));
     std::iota(pages_.begin(), pages_.end(), 0U);
     const int rows = std::max(options_.engine.max_num_batched_tokens, options_.batch);
-    auto decoder = model::Decoder::create(
-        {.weights = *weights_, .table = *table_, .pool = *pool_, .store = *store_},
-        {.batch_tokens = rows, .logit_rows = options_.batch});
+    auto decoder = model::Decoder::create({.weights = *weights_,
+                                           .table = *table_,
+                                           .pool = *pool_,
+                                           .store = *store_,
+                                           .prefetch_bytes = prefetch_.chosen_bytes},
+                                          {.batch_tokens = rows, .logit_rows = options_.batch});
     if (!decoder) return std::unexpected(decoder.error());
     decoder_ = std::move(*decoder);
     const auto vocabulary = static_cast<size_t>(decoder_->vocab_size());
@@ -197,6 +205,7 @@ class Bench {
   const kernel::KernelTable* table_ = nullptr;
   std::shared_ptr<const model::Checkpoint> checkpoint_;
   std::unique_ptr<ThreadPool> pool_;
+  PrefetchChoice prefetch_;
   std::unique_ptr<model::Weights> weights_;
   std::optional<kv::PageStore> store_;
   std::unique_ptr<model::Decoder> decoder_;
@@ -225,6 +234,7 @@ void print_json(const Bench& bench, const MachinePeak& peak,
       {"model", bench.name()},
       {"threads", bench.threads()},
       {"isa", kernel::name_of(bench.table().isa)},
+      {"prefetch_bytes", bench.prefetch().chosen_bytes},
       {"peak", {{"read_gb_per_s", peak.read_gb_per_s}, {"int8_gop_per_s", peak.int8_gop_per_s}}},
       {"results", std::move(list)}};
   fmt::print("{}\n", boost::json::serialize(out));
@@ -235,6 +245,8 @@ void print_table(const Bench& bench, const MachinePeak& peak,
   fmt::print("{}, {} threads, {}; memory {:.1f} GB/s, int8 {:.0f} GOP/s\n", bench.name(),
              bench.threads(), kernel::name_of(bench.table().isa), peak.read_gb_per_s,
              peak.int8_gop_per_s);
+  fmt::print("weights fetched {} bytes ahead{}\n", bench.prefetch().chosen_bytes,
+             describe(bench.prefetch()));
   for (const Measurement& result : results) {
     const auto [least, most] = std::ranges::minmax(result.tokens_per_s);
     fmt::print(
@@ -265,6 +277,11 @@ int run_bench(int argc, char** argv) {
       ->capture_default_str();
   app.add_option("--batch", options.batch, "sequences decoded together")
       ->check(CLI::Range(1, 4096))
+      ->capture_default_str();
+  app.add_option(
+         "--prefetch-bytes", options.prefetch_bytes,
+         "how far ahead of their use weights are fetched for few rows; 0: measured at start")
+      ->check(CLI::Range(0, 1 << 20))
       ->capture_default_str();
   app.add_option("--reps", options.repetitions, "repetitions")
       ->check(CLI::Range(1, 1000))

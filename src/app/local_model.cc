@@ -8,6 +8,7 @@
 #include <system_error>
 
 #include "app/model_names.h"
+#include "app/prefetch_probe.h"
 #include "base/memory.h"
 #include "base/placement.h"
 
@@ -121,6 +122,7 @@ Result<std::unique_ptr<LocalModel>> LocalModel::load(const EngineOptions& option
   if (auto done = local->place(options); !done) return std::unexpected(done.error());
   auto draft = open_draft(options, *local->text_.checkpoint);
   if (!draft) return std::unexpected(draft.error());
+  local->prefetch_bytes_ = probe_prefetch(*local->table_, *local->pool_).chosen_bytes;
   if (auto done = local->load_weights(options, progress); !done)
     return std::unexpected(done.error());
   std::unique_ptr<model::Weights> draft_weights;
@@ -294,8 +296,12 @@ Result<void> LocalModel::start_engine(const EngineOptions& options, MetricRegist
   if (!store) return std::unexpected(store.error());
   store_ = std::move(*store);
   const model::DecoderLimits limits = decoder_limits(options, plan_);
-  auto decoder = model::Decoder::create(
-      {.weights = *weights_, .table = *table_, .pool = *pool_, .store = *store_}, limits);
+  auto decoder = model::Decoder::create({.weights = *weights_,
+                                         .table = *table_,
+                                         .pool = *pool_,
+                                         .store = *store_,
+                                         .prefetch_bytes = prefetch_bytes_},
+                                        limits);
   if (!decoder) return std::unexpected(decoder.error());
   decoder_ = std::move(*decoder);
   metrics_ = std::make_unique<engine::EngineMetrics>(
@@ -327,10 +333,11 @@ Result<void> LocalModel::start_engine(const EngineOptions& options, MetricRegist
 
 std::string LocalModel::summary() const {
   std::string text = fmt::format(
-      "weights {}, KV cache {} for {} positions, activations {}; max-model-len {}; {} threads, {}",
+      "weights {}, KV cache {} for {} positions, activations {}; max-model-len {}; {} threads, {}, "
+      "weights fetched {} bytes ahead",
       bytes_text(weights_->packed_bytes()), bytes_text(store_->bytes()),
       plan_.page_count * kernel::kPagePositions, bytes_text(decoder_->activation_bytes()),
-      plan_.max_model_len, pool_->size(), kernel::name_of(table_->isa));
+      plan_.max_model_len, pool_->size(), kernel::name_of(table_->isa), prefetch_bytes_);
   if (draft_) {
     text += fmt::format("; draft model: weights {}, KV cache {}, activations {}",
                         bytes_text(draft_->weight_bytes()), bytes_text(draft_->kv_bytes()),

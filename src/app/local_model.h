@@ -96,6 +96,7 @@ class LocalModel {
   ModelText text_;
   const kernel::KernelTable* table_ = nullptr;
   std::unique_ptr<ThreadPool> pool_;
+  int prefetch_bytes_ = kernel::kDefaultPrefetchBytes;
   std::unique_ptr<model::Weights> weights_;
   std::optional<kv::PageStore> store_;
   std::unique_ptr<model::Decoder> decoder_;

@@ -73,6 +73,24 @@ TEST_P(Matmul, ARowOfABatchIsTheRowAlone) {
   }
 }
 
+TEST_P(Matmul, FetchesAheadWithoutChangingABit) {
+  const int n = 70;
+  const int k = granule() == 1 ? 333 : granule() * (granule() == 32 ? 11 : 2);
+  const PackedTensor w = packed(type(), n, k, random_tensor(type(), n, k, random_));
+  for (const int rows : {1, 3, 8}) {
+    const Activations x(random_floats(static_cast<size_t>(rows * k), random_), rows, k,
+                        activation_kind(w.matrix.format));
+    const std::vector<float> want = product(*table(Isa::kPlain), w.matrix, x.input());
+    for (const KernelTable* kernels : fast_tables()) {
+      for (const int distance : {0, 512, 1536, 3072, 1 << 20}) {
+        MatmulInput input = x.input();
+        input.prefetch_bytes = distance;
+        expect_same_bits(product(*kernels, w.matrix, input), want, describe(*kernels, rows, n, k));
+      }
+    }
+  }
+}
+
 TEST_P(Matmul, MoreRowsThanABlockHoldsAreTheSameRows) {
   const int rows = 700;
   const int n = 33;

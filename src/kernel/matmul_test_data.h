@@ -133,7 +133,9 @@ class Activations {
   Activations& operator=(const Activations&) = delete;
 
   QuantizedRows& quantized() { return quantized_; }
-  MatmulInput input() const { return {floats_.data(), &quantized_, rows_}; }
+  MatmulInput input() const {
+    return {.floats = floats_.data(), .quantized = &quantized_, .rows = rows_};
+  }
 
  private:
   std::vector<float> floats_;

@@ -90,6 +90,7 @@ Decoder::Decoder(const Parts& parts)
       table_(parts.table),
       pool_(parts.pool),
       store_(parts.store),
+      prefetch_bytes_(parts.prefetch_bytes),
       rope_global_(config(), config().rope_base, config().rope_scaling, weights_.rope_factors()),
       rope_local_(config(), config().rope_base_local,
                   has_own_local_rope(config()) ? RopeScaling{} : config().rope_scaling,
@@ -429,7 +430,8 @@ kernel::MatmulInput Decoder::input_of(const Linear& linear, int rows) const {
   const auto kind = kernel::activation_kind(linear.matrix.format);
   return {.floats = input_floats_,
           .quantized = kind == kernel::ActivationKind::kBlock256 ? &rows256_ : &rows32_,
-          .rows = rows};
+          .rows = rows,
+          .prefetch_bytes = prefetch_bytes_};
 }
 
 void Decoder::multiply(std::span<const Product> products, int rows) {

@@ -46,7 +46,8 @@ class Decoder final : public ForwardPass {
     const Weights& weights;
     const kernel::KernelTable& table;
     ThreadPool& pool;
-    kv::PageStore& store;  // of the shape kv_shape() says
+    kv::PageStore& store;                                // of the shape kv_shape() says
+    int prefetch_bytes = kernel::kDefaultPrefetchBytes;  // of MatmulInput
   };
 
   // Fault::kOverloaded when there is no memory for activations.
@@ -123,6 +124,7 @@ class Decoder final : public ForwardPass {
   const kernel::KernelTable& table_;
   ThreadPool& pool_;
   kv::PageStore& store_;
+  const int prefetch_bytes_;
   DecoderLimits limits_;
   Rope rope_global_;
   Rope rope_local_;

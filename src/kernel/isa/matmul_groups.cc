@@ -111,7 +111,7 @@ void multiply_codes(const MatmulJob& job) {
 
 void matmul_groups(const PackedMatrix& w, const MatmulInput& x, const MatmulOutput& out,
                    uint8_t* scratch) {
-  const MatmulJob job = {w, *x.quantized, x.rows, out, scratch};
+  const MatmulJob job = {w, *x.quantized, x.rows, out, scratch, x.prefetch_bytes};
   switch (w.format) {
     case PackedFormat::kQ4:
       if (w.codebook != nullptr) {

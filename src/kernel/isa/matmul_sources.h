@@ -19,14 +19,9 @@
 
 namespace inferno::kernel::INFERNO_ISA {
 
-// How far ahead of its use a packed byte is fetched into L1 where few rows stream through all of
-// the weights. Measured with weights beyond the caches on a Xeon with AVX-512 VNNI, GB/s of one
-// core for 1 and 8 rows of Q4_1: 512 bytes 12.2 and 8.3, 1,536 bytes 14.0 and 9.9, 3,072 bytes 15.4
-// and 11.2, 6,144 bytes 16.5 and 12.0, 9,216 bytes 15.5 and 11.8; other formats have the same
-// order.
-inline constexpr int kDirectPrefetchBytes = 6144;
-// The same where a tile is unpacked for many rows: no further than what was fetched into L2 while
-// the tile before was multiplied, as nothing is computed meanwhile that could hide memory.
+// How far ahead of its use a packed byte is fetched into L1 where a tile is unpacked for many rows
+// (few rows: MatmulInput::prefetch_bytes): no further than what was fetched into L2 while the tile
+// before was multiplied, as nothing is computed meanwhile that could hide memory.
 inline constexpr int kTilePrefetchBytes = 1536;
 
 inline Codes load_packed(const uint8_t* p, int ahead) {

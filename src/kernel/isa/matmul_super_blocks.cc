@@ -176,7 +176,7 @@ struct SuperBlock {
 
 void matmul_super_blocks(const PackedMatrix& w, const MatmulInput& x, const MatmulOutput& out,
                          uint8_t* scratch) {
-  const MatmulJob job = {w, *x.quantized, x.rows, out, scratch};
+  const MatmulJob job = {w, *x.quantized, x.rows, out, scratch, x.prefetch_bytes};
   switch (w.format) {
     case PackedFormat::kQ2K:
       return multiply<Q2KSource, SuperBlock>(job);

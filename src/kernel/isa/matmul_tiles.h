@@ -47,6 +47,7 @@ struct MatmulJob {
   int rows;
   const MatmulOutput& out;
   uint8_t* scratch;
+  int prefetch_bytes = kDefaultPrefetchBytes;  // of MatmulInput; where few rows are multiplied
 };
 
 inline int stretch_count(int k) {
@@ -80,7 +81,7 @@ __attribute__((noinline)) void multiply_direct(const MatmulJob& job) {
     unroll<0, kRows>([&](auto r) INFERNO_INLINE { total[r][0] = zero(); });
     for (int stretch = 0; stretch < stretches; ++stretch) {
       const S source[1] = {
-          S(w, bytes + static_cast<size_t>(stretch) * S::kStretchBytes, kDirectPrefetchBytes)};
+          S(w, bytes + static_cast<size_t>(stretch) * S::kStretchBytes, job.prefetch_bytes)};
       const RowSlice rows = slice_of(job.x, 0, stretch);
       Stretch::add(source, rows, {w.zero_point, subs_in<S>(w.k, stretch)}, total);
     }
