@@ -59,6 +59,7 @@ void ThreadPool::run(const Job& job) {
     job.call(job.context, Range{0, job.count}, 0);
     return;
   }
+  ++barrier_count_;
   job_ = job;
   cut();
   next_.store(0, std::memory_order_relaxed);

@@ -42,6 +42,10 @@ class ThreadPool {
 
   int size() const { return static_cast<int>(threads_.size()) + 1; }
 
+  // Calls of parallel_for() so far that more than one thread was woken for. Belongs to the thread
+  // that calls parallel_for().
+  int64_t barrier_count() const { return barrier_count_; }
+
   // Pins worker i to cpus[i] (as plan_placement() chose them), except worker 0, which calls
   // pin_caller() itself. An empty list pins nobody: a thread that may move is the right default
   // where other programs run too. Fails with what `calls` said of the first worker it could not
@@ -84,6 +88,7 @@ class ThreadPool {
   int large_ = 0;   // grains of each of the first size() pieces
   int small_ = 1;   // and of each of the others
   int pieces_ = 0;  // of both
+  int64_t barrier_count_ = 0;
   alignas(64) std::atomic<int> next_{0};
   alignas(64) std::atomic<uint32_t> generation_{0};
   alignas(64) std::atomic<int> busy_{0};

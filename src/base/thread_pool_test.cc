@@ -11,6 +11,20 @@
 namespace inferno {
 namespace {
 
+TEST(ThreadPool, CountsTheCallsThatOthersTookPartIn) {
+  ThreadPool pool(2);
+  const auto nothing = [](Range, int) {};
+  pool.parallel_for(10, 1, nothing);
+  pool.parallel_for(10, 4, nothing);
+  EXPECT_EQ(pool.barrier_count(), 2);
+  pool.parallel_for(0, 1, nothing);
+  pool.parallel_for(4, 4, nothing);  // one piece: the caller's
+  EXPECT_EQ(pool.barrier_count(), 2);
+  ThreadPool alone(1);
+  alone.parallel_for(10, 1, nothing);
+  EXPECT_EQ(alone.barrier_count(), 0);
+}
+
 TEST(ThreadPool, CoversEveryIndexOnce) {
   for (int threads : {1, 2, 3, 5}) {
     ThreadPool pool(threads);
