@@ -59,7 +59,7 @@ class ExpertLayer {
 class ExpertRig {
  public:
   ExpertRig(const ExpertLayer& layer, const kernel::KernelTable& table, ThreadPool& pool, int rows)
-      : layer_(layer), table_(table) {
+      : layer_(layer) {
     Carver count(nullptr);
     Experts::lay_out(layer.config(), rows, pool.size(), count);
     buffer_ = std::move(*Buffer::allocate(count.used(), "test"));
@@ -112,7 +112,6 @@ class ExpertRig {
 
  private:
   const ExpertLayer& layer_;
-  const kernel::KernelTable& table_;
   Buffer buffer_;
   std::optional<Experts> experts_;
   std::unique_ptr<kernel::Activations> block32_, block256_;

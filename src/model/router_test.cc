@@ -67,8 +67,10 @@ TEST(Router, AgreesWithANaiveOneOnRandomLogits) {
       logit = std::round(normal(random) * 4.0f) / 4.0f;
     std::vector<int> order(logits.size());
     std::iota(order.begin(), order.end(), 0);
-    std::ranges::stable_sort(order, [&](int a, int b) {
-      return logits[static_cast<size_t>(a)] > logits[static_cast<size_t>(b)];
+    std::ranges::sort(order, [&](int a, int b) {
+      const float first = logits[static_cast<size_t>(a)];
+      const float second = logits[static_cast<size_t>(b)];
+      return first != second ? first > second : a < b;
     });
     const auto weighting = round % 2 == 0 ? ExpertWeighting::kOfChosen : ExpertWeighting::kOfAll;
     const int whole_count = weighting == ExpertWeighting::kOfChosen ? used : count;
