@@ -67,7 +67,8 @@ def test_answers_are_the_same_with_and_without(drafting):
     metrics = with_draft.metrics()
     drafts = total_of(metrics, "vllm:spec_decode_num_draft_tokens_total")
     accepted = total_of(metrics, "vllm:spec_decode_num_accepted_tokens_total")
-    assert total_of(metrics, "vllm:spec_decode_num_drafts_total") > 0
+    # How many there are depends on what steps cost on this machine in this minute: where drafts do
+    # not pay there may be none. That drafts which were made change nothing is engine_test's.
     assert 0 <= accepted <= drafts
     assert accepted == total_of(metrics, "vllm:spec_decode_num_accepted_tokens_per_pos_total")
     assert total_of(metrics, "inferno:draft_kv_pages_in_use") == 0
