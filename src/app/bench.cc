@@ -217,6 +217,10 @@ class Bench {
   int pages_per_sequence_ = 0;
 };
 
+double percent(double part, double whole) {
+  return 100.0 * part / whole;
+}
+
 void print_json(const Bench& bench, const MachinePeak& peak,
                 const std::vector<Measurement>& results) {
   boost::json::array list;
@@ -228,7 +232,9 @@ void print_json(const Bench& bench, const MachinePeak& peak,
                     {"tokens_per_s", std::move(rates)},
                     {"median", result.median()},
                     {"weights_gb_per_s", result.gb_per_s},
-                    {"gop_per_s", result.gop_per_s}});
+                    {"read_peak_percent", percent(result.gb_per_s, peak.read_gb_per_s)},
+                    {"gop_per_s", result.gop_per_s},
+                    {"int8_peak_percent", percent(result.gop_per_s, peak.int8_gop_per_s)}});
   }
   const boost::json::object out{
       {"model", bench.name()},
@@ -253,8 +259,8 @@ void print_table(const Bench& bench, const MachinePeak& peak,
         "{:<8} {:9.2f} tokens/s ({:.2f} to {:.2f})  {:6.1f} GB/s of weights, {:.0f} % of memory;  "
         "{:7.1f} GOP/s, {:.0f} % of int8\n",
         result.test, result.median(), least, most, result.gb_per_s,
-        100.0 * result.gb_per_s / peak.read_gb_per_s, result.gop_per_s,
-        100.0 * result.gop_per_s / peak.int8_gop_per_s);
+        percent(result.gb_per_s, peak.read_gb_per_s), result.gop_per_s,
+        percent(result.gop_per_s, peak.int8_gop_per_s));
   }
 }
 
@@ -266,26 +272,18 @@ int run_bench(int argc, char** argv) {
   BenchOptions options;
   prepare(app, "bench", "Measures prefill and decode of a model on this machine.");
   add_engine_options(app, options.engine);
-  app.add_option("--pp", options.prompt_tokens, "prompt tokens to prefill; 0: skip")
-      ->check(CLI::Range(0, 1 << 24))
-      ->capture_default_str();
-  app.add_option("--tg", options.generated_tokens, "tokens to decode; 0: skip")
-      ->check(CLI::Range(0, 1 << 24))
-      ->capture_default_str();
-  app.add_option("--depth", options.depth, "positions already in the KV cache")
-      ->check(CLI::Range(0, 1 << 24))
-      ->capture_default_str();
-  app.add_option("--batch", options.batch, "sequences decoded together")
-      ->check(CLI::Range(1, 4096))
-      ->capture_default_str();
-  app.add_option(
-         "--prefetch-bytes", options.prefetch_bytes,
-         "how far ahead of their use weights are fetched for few rows; 0: measured at start")
-      ->check(CLI::Range(0, 1 << 20))
-      ->capture_default_str();
-  app.add_option("--reps", options.repetitions, "repetitions")
-      ->check(CLI::Range(1, 1000))
-      ->capture_default_str();
+  add_option(app, "--pp", options.prompt_tokens, "prompt tokens to prefill; 0: skip")
+      ->check(CLI::Range(0, 1 << 24));
+  add_option(app, "--tg", options.generated_tokens, "tokens to decode; 0: skip")
+      ->check(CLI::Range(0, 1 << 24));
+  add_option(app, "--depth", options.depth, "positions already in the KV cache")
+      ->check(CLI::Range(0, 1 << 24));
+  add_option(app, "--batch", options.batch, "sequences decoded together")
+      ->check(CLI::Range(1, 4096));
+  add_option(app, "--prefetch-bytes", options.prefetch_bytes,
+             "how far ahead of their use weights are fetched for few rows; 0: measured at start")
+      ->check(CLI::Range(0, 1 << 20));
+  add_option(app, "--reps", options.repetitions, "repetitions")->check(CLI::Range(1, 1000));
   app.add_flag("--json", options.prints_json, "as JSON");
   if (const auto code = parse(app, argc, argv)) return *code;
   auto bench = Bench::create(options);

@@ -93,13 +93,13 @@ class Lines {
 };
 
 // Answers the conversation so far; appends what was said, also when it was stopped.
-Result<void> answer_turn(LocalModel& model, const SamplingOptions& sampling,
+Result<void> answer_turn(LocalModel& model, const request::SamplingParams& sampling,
                          boost::json::array& messages) {
   auto prompt = chat_prompt(model, messages);
   if (!prompt) return std::unexpected(prompt.error());
   request::Request request;
   request.prompt = std::move(*prompt);
-  request.sampling = sampling_of(sampling);
+  request.sampling = sampling;
   const int room = model.engine().max_model_len() - static_cast<int>(request.prompt.size());
   if (room < 1) {
     return fail(Fault::kTooLong,
@@ -139,6 +139,8 @@ int run_chat(int argc, char** argv) {
         "chat",
         Error{Fault::kInvalid, "the model has no chat template; use `inferno run --raw`", {}});
   }
+  const request::SamplingParams params =
+      sampling_of(sampling, generation_defaults(sampling, engine.model));
   catch_interrupts();
   fmt::print("/reset starts anew, /exit leaves\n");
   boost::json::array messages;
@@ -157,7 +159,7 @@ int run_chat(int argc, char** argv) {
       continue;
     }
     messages.push_back({{"role", "user"}, {"content", *line}});
-    if (auto done = answer_turn(**model, sampling, messages); !done) {
+    if (auto done = answer_turn(**model, params, messages); !done) {
       report("chat", done.error());
       messages.pop_back();
     }

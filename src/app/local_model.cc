@@ -35,7 +35,8 @@ model::WeightOptions weight_options(const EngineOptions& options) {
 std::string bytes_text(size_t bytes) {
   const double value = static_cast<double>(bytes);
   if (value >= 1073741824.0) return fmt::format("{:.2f} GiB", value / 1073741824.0);
-  return fmt::format("{:.1f} MiB", value / 1048576.0);
+  if (value >= 1048576.0) return fmt::format("{:.1f} MiB", value / 1048576.0);
+  return value >= 1024.0 ? fmt::format("{:.1f} KiB", value / 1024.0) : fmt::format("{} B", bytes);
 }
 
 Result<ModelText> open_text(const std::string& model, model::Checkpoint::Need need,

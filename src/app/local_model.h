@@ -116,7 +116,7 @@ Result<std::unique_ptr<model::Weights>> load_weights(
     std::shared_ptr<const model::Checkpoint> checkpoint, ThreadPool& pool,
     LocalModel::Progress progress, model::WeightOptions options = {});
 
-// "1.04 GiB".
+// "1.04 GiB", "22.5 KiB", "144 B".
 std::string bytes_text(size_t bytes);
 
 }  // namespace inferno::app

@@ -33,21 +33,24 @@ constexpr std::array<Unit, 12> kUnits = {{{"B", 1},
                                           {"G", 1073741824.0}}};
 
 // CLI11 lets the file beat the variable. Variables whose flag is not given become flags here, in
-// front of the others, so that they beat it.
+// front of the others, so that they beat it. A flag with a name that turns it off has a variable
+// for that name too.
 void add_variables(const CLI::App& app, std::vector<std::string>& arguments) {
+  std::vector<std::string> from_variables;
   for (const CLI::Option* option : app.get_options()) {
     if (option->get_envname().empty() || option->get_positional()) continue;
-    const char* value = std::getenv(option->get_envname().c_str());
-    if (value == nullptr || *value == '\0') continue;
     const bool is_given = std::ranges::any_of(arguments, [&](const std::string& argument) {
-      if (!argument.starts_with("--")) return false;
-      return option->check_lname(argument.substr(2, argument.find('=') - 2)) ||
-             argument.substr(0, argument.find('=')) == "--no-" + option->get_lnames().front();
+      return argument.starts_with("--") &&
+             option->check_lname(argument.substr(2, argument.find('=') - 2));
     });
     if (is_given) continue;
-    arguments.insert(arguments.begin(),
-                     fmt::format("--{}={}", option->get_lnames().front(), value));
+    for (const std::string& name : option->get_lnames()) {
+      const char* value = std::getenv(variable_of(name).c_str());
+      if (value == nullptr || *value == '\0') continue;
+      from_variables.push_back(fmt::format("--{}={}", name, value));
+    }
   }
+  arguments.insert(arguments.begin(), from_variables.begin(), from_variables.end());
 }
 
 // What was wrong, after the command's name. Checks that name their option already are not prefixed

@@ -62,6 +62,16 @@ TEST(Options, AFlagBeatsTheVariableAndTheVariableBeatsTheFile) {
 TEST(Options, PrefixCachingIsOnUntilItIsTurnedOff) {
   EXPECT_TRUE(parse_engine({"m"}).prefix_caching);
   EXPECT_FALSE(parse_engine({"m", "--no-enable-prefix-caching"}).prefix_caching);
+  setenv("INFERNO_NO_ENABLE_PREFIX_CACHING", "1", 1);
+  EXPECT_FALSE(parse_engine({"m"}).prefix_caching);
+  EXPECT_TRUE(parse_engine({"m", "--enable-prefix-caching"}).prefix_caching);
+  setenv("INFERNO_NO_ENABLE_PREFIX_CACHING", "perhaps", 1);
+  EXPECT_THROW(parse_engine({"m"}), CLI::Error);
+  unsetenv("INFERNO_NO_ENABLE_PREFIX_CACHING");
+  const std::string file = ::testing::TempDir() + "options_test_no.toml";
+  std::ofstream(file) << "no-enable-prefix-caching = true\n";
+  EXPECT_FALSE(parse_engine({"m", "--config", file}).prefix_caching);
+  std::remove(file.c_str());
 }
 
 TEST(Options, WrongValuesAreRefused) {
@@ -174,10 +184,50 @@ TEST(SamplingOptions, ReachTheRequest) {
   add_sampling_options(app, options);
   std::vector<std::string> arguments = {"9", "--seed", "0.5", "--top-p", "7", "--max-tokens"};
   app.parse(arguments);
-  const request::SamplingParams sampling = sampling_of(options);
+  const request::SamplingParams sampling = sampling_of(options, {});
   EXPECT_EQ(sampling.max_tokens, 7);
   EXPECT_EQ(sampling.top_p, 0.5f);
   EXPECT_EQ(sampling.seed, 9u);
+  EXPECT_EQ(sampling.temperature, request::SamplingParams().temperature);
+}
+
+TEST(SamplingOptions, WhatIsNotGivenIsTheModelsDefault) {
+  GenerationDefaults defaults;
+  defaults.sampling.temperature = 0.7f;
+  defaults.sampling.top_k = 20;
+  defaults.sampling.repetition_penalty = 1.1f;
+  SamplingOptions options;
+  options.top_k = 0;
+  request::SamplingParams sampling = sampling_of(options, defaults);
+  EXPECT_EQ(sampling.temperature, 0.7f);
+  EXPECT_EQ(sampling.top_k, 0);
+  EXPECT_EQ(sampling.repetition_penalty, 1.1f);
+  EXPECT_EQ(sampling.max_tokens, kDefaultMaxTokens);
+  defaults.max_tokens = 2048;
+  EXPECT_EQ(sampling_of(options, defaults).max_tokens, 2048);
+  options.max_tokens = 3;
+  EXPECT_EQ(sampling_of(options, defaults).max_tokens, 3);
+}
+
+TEST(SamplingOptions, ReadTheModelsFilesUnlessToldNotTo) {
+  const std::filesystem::path folder =
+      std::filesystem::path(::testing::TempDir()) / "sampling_options_test";
+  std::filesystem::create_directories(folder);
+  std::ofstream(folder / "generation_config.json") << R"({"temperature": 0.25, "top_p": 9})";
+  ::testing::internal::CaptureStderr();
+  EXPECT_EQ(generation_defaults({}, folder.string()).sampling.temperature, 0.25f);
+  EXPECT_NE(::testing::internal::GetCapturedStderr().find("top_p is 9"), std::string::npos);
+  SamplingOptions none;
+  none.generation_config = "vllm";
+  EXPECT_EQ(generation_defaults(none, folder.string()).sampling.temperature, 1.0f);
+  std::filesystem::remove_all(folder);
+}
+
+TEST(BytesText, HasAUnitThatFits) {
+  EXPECT_EQ(bytes_text(144), "144 B");
+  EXPECT_EQ(bytes_text(23040), "22.5 KiB");
+  EXPECT_EQ(bytes_text(size_t{512} << 20), "512.0 MiB");
+  EXPECT_EQ(bytes_text(size_t{3} << 29), "1.50 GiB");
 }
 
 }  // namespace

@@ -67,7 +67,8 @@ int run_run(int argc, char** argv) {
                     : chat_prompt(**model, {{{"role", "user"}, {"content", options.prompt}}});
   if (!prompt) return report("run", prompt.error());
   request.prompt = std::move(*prompt);
-  request.sampling = sampling_of(options.sampling);
+  request.sampling =
+      sampling_of(options.sampling, generation_defaults(options.sampling, options.engine.model));
   if (options.prints_json) request.sampling.logprobs = 0;
   auto answer = generate((*model)->engine(), std::move(request), [&](const std::string& piece) {
     if (!options.prints_json) {

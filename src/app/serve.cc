@@ -45,6 +45,18 @@ Result<void> write_port_file(const std::string& path, uint16_t port) {
   return {};
 }
 
+// Removes a file that a server left which was killed: it would name a port where nobody answers. A
+// path that cannot be written is refused here, before models are loaded.
+Result<void> clear_port_file(const std::string& path) {
+  if (path.empty()) return {};
+  std::remove(path.c_str());
+  const std::string temporary = path + ".tmp";
+  const bool can_write = std::ofstream(temporary).is_open();
+  std::remove(temporary.c_str());
+  if (!can_write) return fail(Fault::kInvalid, "port-file: cannot write {}", temporary);
+  return {};
+}
+
 Result<serve::RegistryOptions> registry_options(const ServeOptions& options) {
   serve::RegistryOptions registry;
   registry.is_lazy = options.is_lazy;
@@ -125,8 +137,9 @@ int serve_models(const Arguments& arguments, ServeOptions& options, ServerSignal
       return report("serve", listed.error());
     }
   }
-  // Left by a server that was killed, it would name a port where nobody answers.
-  if (!options.port_file.empty()) std::remove(options.port_file.c_str());
+  if (auto cleared = clear_port_file(options.port_file); !cleared) {
+    return report("serve", cleared.error());
+  }
   auto server = serve::ApiServer::start(api_options(options), models, metrics);
   if (!server) return report("serve", server.error());
   if (auto loaded = models.load_listed(); !loaded) return report("serve", loaded.error());

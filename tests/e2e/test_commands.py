@@ -70,6 +70,12 @@ def test_wrong_flag_is_refused_and_named(inferno, tiny_model, flags):
     assert flags[0].lstrip("-").encode() in result.stderr + result.stdout
 
 
+def test_port_file_that_cannot_be_written_is_said_before_the_model_is_loaded(inferno, tiny_model):
+    result = inferno("serve", tiny_model, "--port", 0, "--port-file", "/no/such/folder/port")
+    assert result.returncode == 1
+    assert b"/no/such/folder/port" in result.stderr and b"loaded" not in result.stderr
+
+
 def test_run_answers(inferno, smollm_path):
     result = inferno("run", smollm_path, QUESTION, "--temperature", 0)
     assert result.returncode == 0, result.stderr
@@ -215,6 +221,7 @@ def test_bench_reports_each_test(inferno, smollm_path):
         assert len(test["tokens_per_s"]) == 2
         assert min(test["tokens_per_s"]) <= test["median"] <= max(test["tokens_per_s"])
         assert min(test["tokens_per_s"]) > 0
+        assert 0 < test["read_peak_percent"] < 150 and 0 < test["int8_peak_percent"] < 150
 
 
 class Terminal:

@@ -500,3 +500,27 @@ def test_small_phone_shows_everything_without_scrolling_sideways(page, fake):
     page.wait("document.querySelector('#side').getBoundingClientRect().left >= 0")
     page.click(".chat-open")
     page.wait("document.querySelector('#side').getBoundingClientRect().right <= 0")
+
+
+def test_small_head_shows_whole_words_only(page):
+    page.size(320, 568, phone=True)
+    assert page.run("""[...document.querySelectorAll('header > *')].every(
+        n => n.scrollWidth <= n.clientWidth || n.matches('select, .visually-hidden'))""")
+    assert page.run("document.querySelector('#server-state').textContent") == "ready"
+
+
+def test_touch_screen_shows_no_keys_to_press(page):
+    hint = "getComputedStyle(document.querySelector('.dock-hint')).display"
+    assert page.run(hint) != "none"
+    page.size(844, 390, phone=True)
+    assert page.run(hint) == "none"
+
+
+def test_a_line_parts_the_head_from_what_lies_under_it(page, fake):
+    line = "getComputedStyle(document.querySelector('header')).borderBottomColor"
+    assert page.run(line) == "rgba(0, 0, 0, 0)"
+    fake.behaviour = Behaviour(pieces=["Paragraph.\n\n" * 60])
+    ask(page, "Long")
+    page.wait(f"{line} !== 'rgba(0, 0, 0, 0)'")
+    page.key("n", "alt")
+    page.wait(f"{line} === 'rgba(0, 0, 0, 0)'")

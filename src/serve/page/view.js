@@ -187,6 +187,7 @@ export class ChatView {
     if (distance <= kNearEnd) this.#follow = true;
     else if (scrollTop < this.#lastTop) this.#follow = false;
     this.#lastTop = scrollTop;
+    document.body.classList.toggle("scrolled", scrollTop > 0); // a line under the head
     this.#toEnd.hidden = this.#follow || distance <= kNearEnd;
   }
 
