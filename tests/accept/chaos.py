@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # 100,000 requests with hang-ups, deadlines and preemption under a tiny pool on the real server.
 """Usage: chaos.py [--requests N] [--clients N] [--seed N] [--pages N] [--model PATH]
-                [--policy slo|priority|fcfs].
+                [--policy slo|priority|fcfs] [--patience-s S]
+                [--server-flags "--threads 2"].
 
 Holds when no request hangs, every completed answer is the one its request has alone, and no KV
 page is in use afterwards. Needs the conformance models.
@@ -28,6 +29,8 @@ def main():
     parser.add_argument("--pages", type=int, default=40)
     parser.add_argument("--model", type=pathlib.Path)
     parser.add_argument("--policy", default="slo")
+    parser.add_argument("--patience-s", type=float, default=300, help="a longer request hangs")
+    parser.add_argument("--server-flags", default="", help="added to the server's")
     options = parser.parse_args()
     model = options.model or served.shared_model("llama/model-f32.gguf")
     if model is None:
@@ -36,12 +39,12 @@ def main():
     info = json.loads(served.run_command("info", model, "--json").stdout)
     with tempfile.TemporaryDirectory() as folder:
         flags = tiny_pool_flags(info, options.pages, options.policy)
-        server = served.Served(folder, model, *flags)
+        server = served.Served(folder, model, *flags, *options.server_flags.split())
         try:
             chaos = Chaos(server.port, options.seed, options.policy == "priority")
             asyncio.run(chaos.answer_alone())
             start = time.monotonic()
-            asyncio.run(chaos.run(options.requests, options.clients, patience_s=300))
+            asyncio.run(chaos.run(options.requests, options.clients, options.patience_s))
             seconds = time.monotonic() - start
             server.wait_until_idle(60)
             metrics = server.metrics()

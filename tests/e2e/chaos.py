@@ -4,7 +4,9 @@ A catalogue of requests is answered alone first. Then many clients send them in 
 hang up in the middle, some have too little time, some ask for several choices. Every answer that
 is complete must be, bit for bit, the one given alone; afterwards the server must hold no page.
 
-Everything follows from one seed but the moments at which things meet.
+Some prompts repeat themselves, so that guessed tokens are tried; some answers end early, by a stop
+token; some score their prompts, so that nothing of them comes from the cache. Everything follows
+from one seed but the moments at which things meet.
 """
 
 import asyncio
@@ -14,7 +16,9 @@ import random
 
 CATALOGUE = 120
 VOCABULARY = 250
-FATES = ["finish"] * 11 + ["hang up"] * 4 + ["hang up at once"] * 2 + ["deadline"] * 3
+FATES = (
+    ["finish"] * 11 + ["hang up"] * 4 + ["hang up at once"] + ["half a request"] + ["deadline"] * 3
+)
 
 
 def make_catalogue(seed):
@@ -38,8 +42,26 @@ def make_catalogue(seed):
             body.update(n=dice.choice([2, 3]), temperature=0.9)
         if number % 7 == 0:
             body["repetition_penalty"] = 1.3
+        add_variety(body, number, dice)
         out.append(body)
     return out
+
+
+def add_variety(body, number, dice):
+    """What some requests of the catalogue have and others have not."""
+    if number % 6 == 1:
+        body["prompt"] = (body["prompt"][:7] * 20)[:100]
+    if number % 9 == 2:
+        body["prompt"] = [body["prompt"], body["prompt"][::-1], [7]]
+    if number % 8 == 3:
+        body["stop_token_ids"] = [dice.randrange(3, VOCABULARY) for _ in range(12)]
+        body["min_tokens"] = min(body["max_tokens"], dice.choice([0, 3]))
+    if number % 11 == 4:
+        body.update(echo=True, logprobs=1)
+    if number % 4 == 1:
+        body["cache_salt"] = dice.choice(["one", "another"])
+    if number % 5 == 3:
+        body.update(top_k=dice.choice([5, 40]), top_p=0.9, min_p=dice.choice([0, 0.05]))
 
 
 class Answer:
@@ -88,16 +110,19 @@ async def read_response(reader, hang_up_after):
             raise Gone
 
 
-async def post(port, body, hang_up_after=None):
+async def post(port, body, hang_up_after=None, sent_share=1.0):
+    """Sends a request, or the first part of it, and reads the answer, or the first part of it."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     try:
         data = json.dumps(body).encode()
-        writer.write(
+        data = (
             b"POST /v1/completions HTTP/1.1\r\nHost: chaos\r\nContent-Type: application/json\r\n"
             + f"Content-Length: {len(data)}\r\nConnection: close\r\n\r\n".encode()
             + data
         )
-        if hang_up_after == 0:
+        writer.write(data[: int(len(data) * sent_share)])
+        if hang_up_after == 0 or sent_share < 1.0:
+            await writer.drain()
             raise Gone
         return await read_response(reader, hang_up_after)
     finally:
@@ -174,15 +199,18 @@ class Chaos:
         if dice.random() < 0.7:
             body["service_class"] = dice.choice(["interactive", "standard", "batch"])
         hang_up_after = None
+        sent_share = 1.0
         if fate == "hang up":
             body["stream"] = True
             hang_up_after = dice.randrange(1, 12)
         elif fate == "hang up at once":
             hang_up_after = 0
+        elif fate == "half a request":
+            sent_share = dice.random()
         elif fate == "deadline":
             body["timeout_s"] = dice.choice([0.001, 0.01, 0.05, 0.2])
         try:
-            status, headers, lines = await post(self.port, body, hang_up_after)
+            status, headers, lines = await post(self.port, body, hang_up_after, sent_share)
         except Gone:
             self.counts["hung up"] += 1
             return
