@@ -218,7 +218,8 @@ std::string cost_name(const testing::TestParamInfo<Cost>& info) {
   return name_of(info.param.type);
 }
 
-// One byte a weight: 2 x 2 tiles of 4 steps. Two bytes or bfloat16: twice that. Groups of 32: half tiles, each
+// One byte a weight: 2 x 2 tiles of 4 steps. Two bytes or bfloat16: twice that.
+// Groups of 32: half tiles, each
 // with its own sums.
 INSTANTIATE_TEST_SUITE_P(
     Types, AmxCost,

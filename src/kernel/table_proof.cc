@@ -16,7 +16,7 @@ namespace {
 constexpr int kOutputs = 40;
 constexpr int kSuperBlockInputs = 512;
 constexpr int kGroupInputs = 352;
-// An odd number of units of 32 k, the last of them not whole, and more than one pass of tiles takes.
+// An odd number of units of 32 k, the last of them not whole.
 constexpr int kRoundedInputs = 555;
 // One row, a few; the fewest that tiles are used for; more than any tile holds at once, the last
 // of them in one tile of 16 rows (37) or in two (53).

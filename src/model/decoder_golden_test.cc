@@ -192,8 +192,8 @@ TEST_P(DecoderGolden, TokenizerGivesTheSameIds) {
   }
 }
 
-// The bound of bfloat16 weights: activations are rounded to bfloat16 (shared/models/README.md has the
-// differences of such arithmetic, 0.08 at most).
+// The bound of bfloat16 weights: activations are rounded to bfloat16 (shared/models/README.md has
+// the differences of such arithmetic, 0.08 at most).
 INSTANTIATE_TEST_SUITE_P(
     Models, DecoderGolden,
     ::testing::Values(

@@ -74,13 +74,6 @@ INFERNO_INLINE inline void store_sums(int32_t (*to)[16]) {
                : "i"(kTile), "r"(to), "r"(kAmxRowBytes));
 }
 
-// The same for a tile that is not soon used again: it need not stay in L1.
-template <int kTile, int kBytes>
-INFERNO_INLINE inline void load_passing_tile(const void* from) {
-  asm volatile("tileloaddt1 (%1,%2,1), %%tmm%c0" ::"i"(kTile), "r"(from), "r"(kAmxRowBytes),
-               "m"(*static_cast<const uint8_t(*)[kBytes]>(from)));
-}
-
 template <int kTile>
 INFERNO_INLINE inline void store_float_sums(float (*to)[16]) {
   asm volatile("tilestored %%tmm%c1, (%2,%3,1)"

@@ -1,17 +1,17 @@
-// AMX products with bfloat16 weights: a product of tiles is, rounding by rounding, the block of 32 k
-// of kernels.h, and the sums that it adds to are the running t. So nothing is left to do between
-// the products, and weights and activations lie in memory as the tiles that are loaded.
+// AMX products with bfloat16 weights: a product of tiles is, rounding by rounding, the block of
+// 32 k of kernels.h, and the sums that it adds to are the running t. So nothing is left to do
+// between the products, and weights and activations lie in memory as the tiles that are loaded.
 //
-//   a pass       32 rows x 2 panels x kPassUnits * 32 k: four tiles of sums stay in registers
-//   a pair       2 panels: its weights of one pass stay in L1 while all rows of the block go by
-//   a group      pairs: for each kPassUnits units of k, all of its pairs; the activations of those
-//                units stay in L2 meanwhile. Sums wait in scratch between passes
-//   a block      up to kMostRows rows: weights come from memory once for each block
+//   a pass       32 rows x 2 panels x some units of 32 k: four tiles of sums stay in registers
+//   a block      up to kMostRows rows: a pair of panels stays in L2 while all its rows go by, and
+//                comes from memory once for each block
+//   a group      where the rows' activations over all of k are more than L2 holds: pairs, for a part
+//                of k after the other. Sums wait in scratch between passes
 //
-// What the next pair and the next units need is fetched into L2 along the way. Up to 32 rows are one
-// pass over all of k, fetching ahead in its own panels: memory is the bound.
+// The weights that the next pair needs are fetched into L2 along the way. Up to 32 rows are one pass
+// over all of k, fetching ahead in its own panels: memory is the bound.
 //
-// Cost: a step of a pass is 4 products of 16 cycles and 4 loads of 1 KiB, half of them from L1.
+// Cost: a step of a pass is 4 products of 16 cycles and 4 loads of 1 KiB, which L2 keeps up with.
 #if defined(INFERNO_ISA_AVX512)
 #include "kernel/isa/matmul_amx_bf16.h"
 
@@ -26,9 +26,9 @@ namespace {
 constexpr int kTileBytes = layout::kRoundedTileBytes;
 constexpr int kTileLines = kTileBytes / 64;
 constexpr int kPassRows = 2 * kAmxTileRows;
-constexpr int kMostRows = 512;
-// Weights of a pair and activations of a pass, 32 KiB, stay in L1 beside the sums.
-constexpr int kPassUnits = 16;
+constexpr int kMostRows = 256;
+// Units of a pass at most: with all rows of a block 768 KiB of activations, in L2.
+constexpr int kPassUnits = 48;
 // How far ahead of their use few rows fetch weights.
 constexpr int kUnitsAhead = 4;
 
@@ -60,7 +60,6 @@ struct Pass {
   int units;
   bool is_first;  // sums begin at 0
   Ahead next_weights;
-  Ahead next_rows;
   Sums* sums;
 };
 
@@ -82,19 +81,18 @@ __attribute__((noinline)) void multiply(Pass pass) {
   for (int unit = 0; unit < pass.units; ++unit) {
     const size_t at = static_cast<size_t>(unit) * kTileBytes;
     load_tile<6, kTileBytes>(pass.weights[0] + at);
-    load_passing_tile<4, kTileBytes>(pass.rows[0] + at);
+    load_tile<4, kTileBytes>(pass.rows[0] + at);
     add_bf16_products<0, 4, 6>();
     if constexpr (kPanels == 2) {
       load_tile<7, kTileBytes>(pass.weights[1] + at);
       add_bf16_products<1, 4, 7>();
     }
     if constexpr (kRowTiles == 2) {
-      load_passing_tile<5, kTileBytes>(pass.rows[1] + at);
+      load_tile<5, kTileBytes>(pass.rows[1] + at);
       add_bf16_products<2, 5, 6>();
       if constexpr (kPanels == 2) add_bf16_products<3, 5, 7>();
     }
     pass.next_weights.advance();
-    pass.next_rows.advance();
   }
   unroll<0, kRowTiles * kPanels>([&](auto i) INFERNO_INLINE {
     constexpr int kTile = i / kPanels * 2 + i % kPanels;
@@ -143,6 +141,16 @@ void write_sums(const Job& job, const Place& place, const Sums& sums) {
   }
 }
 
+// Fetches the lines that write_sums() will write: rows of y may be far apart.
+void fetch_outputs(const Job& job, const Place& place) {
+  const float* y = job.out.y + static_cast<size_t>(place.row) * job.out.stride +
+                   static_cast<size_t>(place.panel) * 16;
+  for (int row = 0; row < place.rows; ++row, y += job.out.stride) {
+    __builtin_prefetch(y, 1);
+    __builtin_prefetch(y + 16, 1);
+  }
+}
+
 // A block of rows, a group of panels and the units of a pass.
 struct Span {
   int row_begin, row_end;
@@ -176,28 +184,22 @@ Ahead next_weights(const Job& job, const Span& span, int panel, int passes) {
 void multiply_span(const Job& job, const Span& span) {
   const int units = span.unit_end - span.unit_begin;
   const int passes = (span.row_end - span.row_begin + kPassRows - 1) / kPassRows;
-  const int pairs = (span.panel_end - span.panel_begin + 1) / 2;
   const bool is_last = span.unit_end == job.units;
-  const int next_unit = is_last ? 0 : span.unit_end;
-  const int row_lines = (kTileLines + pairs - 1) / pairs;
   Sums* sums = job.sums;
   Place finished = {};
-  for (int pair = 0; pair < pairs; ++pair) {
-    const int panel = span.panel_begin + 2 * pair;
+  for (int panel = span.panel_begin; panel < span.panel_end; panel += 2) {
     Ahead weights = next_weights(job, span, panel, passes);
     for (int row = span.row_begin; row < span.row_end; row += kPassRows, ++sums) {
       const int rows = span.row_end - row < kPassRows ? span.row_end - row : kPassRows;
       const Place place = {row, rows, panel, span.panel_end - panel < 2 ? 1 : 2};
       const int second = rows > kAmxTileRows ? row + kAmxTileRows : row;
-      const size_t part = static_cast<size_t>(pair * units / pairs) * kTileBytes;
+      if (is_last) fetch_outputs(job, place);
       multiply_place(
           {{rows_at(job, row, span.unit_begin), rows_at(job, second, span.unit_begin)},
            {weights_at(job, panel, span.unit_begin), weights_at(job, panel + 1, span.unit_begin)},
            units,
            span.unit_begin == 0,
            weights,
-           {{rows_at(job, row, next_unit) + part, rows_at(job, second, next_unit) + part},
-            row_lines},
            sums},
           place);
       for (const uint8_t*& at : weights.at)
@@ -227,7 +229,6 @@ void multiply_many(const Job& job, int row_begin, int row_end) {
 void multiply_few(const Job& job, int row_begin, int row_end) {
   const int rows = row_end - row_begin;
   const int second = rows > kAmxTileRows ? row_begin + kAmxTileRows : row_begin;
-  const Ahead nothing = {{nullptr, nullptr}, 0};
   for (int panel = job.out.panel_begin; panel < job.out.panel_end; panel += 2) {
     const Place place = {row_begin, rows, panel, job.out.panel_end - panel < 2 ? 1 : 2};
     Pass pass = {{rows_at(job, row_begin, 0), rows_at(job, second, 0)},
@@ -236,7 +237,6 @@ void multiply_few(const Job& job, int row_begin, int row_end) {
                  true,
                  {{weights_at(job, panel, kUnitsAhead), weights_at(job, panel + 1, kUnitsAhead)},
                   kTileLines},
-                 nothing,
                  job.sums};
     multiply_place(pass, place);
     write_sums(job, place, *job.sums);
