@@ -121,8 +121,8 @@ class TileMachine {
     return nullptr;
   }
 
-  // sums += a * b in pairs of bfloat16: two chains of fma from 0, over the first and over the second
-  // of the pairs, added to each other and then to the sum; denormals count as zeros.
+  // sums += a * b in pairs of bfloat16: two chains of fma from 0, over the first and over the
+  // second of the pairs, added to each other and then to the sum; denormals count as zeros.
   const char* multiply_bf16(const Product& p) {
     ++counts_.products;
     if (const char* fault = fault_of(p)) return fault;

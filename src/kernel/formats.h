@@ -7,10 +7,6 @@
 //   pairs     64 bytes hold four steps of 2 bits: step 4 v + i in bits 2 i and 2 i + 1
 //   bits      8 bytes hold one step of 1 bit: bit 4 o + j
 //
-// bfloat16 (kBF16): units of 32 k, the last one filled up with zeros. A unit is 16 pairs of
-// consecutive k, a pair 64 bytes: element 2 o + j is output o at k + j. So a unit is one tile of
-// weights as TDPBF16PS wants it.
-//
 // One scale per group of 32 k (kQ4, kQ5, kQ8): a panel is units of TWO groups, so that codes stay
 // aligned to 64; a missing last group is zeros with scale 0. In this order:
 //   codes of both groups (nibbles; bytes for kQ8), bits of both (kQ5), scales [2][16],
@@ -39,7 +35,10 @@ inline constexpr int kGroup = 32;          // k per scale of kQ4, kQ5, kQ8
 inline constexpr int kSuperBlock = 256;    // k per super-block
 inline constexpr int kScaleRowBytes = 32;  // 16 outputs, 2 bytes each
 
-inline constexpr int kRoundedK = 32;  // k of a unit of kBF16, and of a tile of RoundedRows
+// bfloat16 (kBF16): units of 32 k, the last one filled up with zeros. A unit is 16 pairs of
+// consecutive k, a pair 64 bytes: element 2 o + j is output o at k + j. So a unit is one tile of
+// weights as TDPBF16PS wants it.
+inline constexpr int kRoundedK = 32;  // k of a unit, and of a tile of RoundedRows
 inline constexpr int kRoundedTileRows = 16;
 inline constexpr int kRoundedTileBytes = 1024;  // of either
 

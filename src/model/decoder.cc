@@ -51,14 +51,7 @@ Layout lay_out(const ModelConfig& c, const DecoderLimits& limits, int thread_cou
   const size_t feed_forward = c.has_dense_layer() ? as_size(c.feed_forward_width) : 0;
   const size_t widest = std::max({as_size(c.width), query_width, feed_forward});
   Carver carver(base);
-  const auto quantized = [&](int block) {
-    return kernel::QuantizedRows{.q = carver.take<int8_t>(rows * widest),
-                                 .scale = carver.take<float>(rows * (widest / as_size(block) + 1)),
-                                 .sum = carver.take<int16_t>(rows * (widest / 16 + 1)),
-                                 .rows = 0,
-                                 .k = 0,
-                                 .block = block};
-  };
+  const RowsRoom room{.rows = rows, .width = widest};
   Layout at{};
   at.hidden = carver.take<float>(rows * as_size(c.width));
   at.normed = carver.take<float>(rows * as_size(c.width));
@@ -68,10 +61,9 @@ Layout lay_out(const ModelConfig& c, const DecoderLimits& limits, int thread_cou
   at.up = carver.take<float>(rows * feed_forward);
   at.projected = carver.take<float>(c.has_post_norms ? rows * as_size(c.width) : 0);
   at.angles = carver.take<float>(rows * 2 * as_size(c.rope_width));
-  at.rounded.x = carver.take<uint16_t>(
-      kernel::rounded_bytes(static_cast<int>(rows), static_cast<int>(widest)) / sizeof(uint16_t));
-  at.rows32 = quantized(32);
-  at.rows256 = quantized(256);
+  at.rounded = take_rounded(carver, room);
+  at.rows32 = take_quantized(carver, room, 32);
+  at.rows256 = take_quantized(carver, room, 256);
   at.states = carver.take<float>(as_size(state_count(c, thread_count)) *
                                  as_size(c.head_width + kernel::kStateHeaderFloats));
   at.scratch = carver.take<uint8_t>(kScratchBytes * as_size(thread_count));
@@ -362,8 +354,9 @@ void Decoder::expert_block(const LayerWeights& w) {
                        .stride = as_size(w.router.outputs()),
                        .accumulate = false};
   multiply({&router, 1}, row_count_);
-  experts_->add(w, {.floats = input_floats_, .block32 = rows32_, .block256 = rows256_}, row_count_,
-                hidden_);
+  const ActivationRows input{
+      .floats = input_floats_, .rounded = rounded_, .block32 = rows32_, .block256 = rows256_};
+  experts_->add(w, input, row_count_, hidden_);
 }
 
 // hidden += x W^T, through a norm where the model has one there.

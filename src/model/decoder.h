@@ -113,8 +113,8 @@ class Decoder final : public ForwardPass {
   void norm_input(const float* x, const std::vector<float>& weight, int rows,
                   std::span<const Linear* const> consumers);
   void prepare_input(const float* x, int rows, std::span<const Linear* const> consumers);
-  // Makes x the input of the products with `consumers`; says what convert_input()
-  // must do with its rows.
+  // Makes x the input of the products with `consumers`; says what convert_input() must do with its
+  // rows.
   InputKinds begin_input(const float* x, int rows, std::span<const Linear* const> consumers);
   void convert_input(InputKinds wanted, Range rows);
   void multiply(std::span<const Product> products, int rows);

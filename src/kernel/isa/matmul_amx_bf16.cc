@@ -5,11 +5,11 @@
 //   a pass       32 rows x 2 panels x some units of 32 k: four tiles of sums stay in registers
 //   a block      up to kMostRows rows: a pair of panels stays in L2 while all its rows go by, and
 //                comes from memory once for each block
-//   a group      where the rows' activations over all of k are more than L2 holds: pairs, for a part
-//                of k after the other. Sums wait in scratch between passes
+//   a group      where the rows' activations over all of k are more than L2 holds: pairs, for a
+//                part of k after the other. Sums wait in scratch between passes
 //
-// The weights that the next pair needs are fetched into L2 along the way. Up to 32 rows are one pass
-// over all of k, fetching ahead in its own panels: memory is the bound.
+// The weights that the next pair needs are fetched into L2 along the way. Up to 32 rows are one
+// pass over all of k, fetching ahead in its own panels: memory is the bound.
 //
 // Cost: a step of a pass is 4 products of 16 cycles and 4 loads of 1 KiB, which L2 keeps up with.
 #if defined(INFERNO_ISA_AVX512)

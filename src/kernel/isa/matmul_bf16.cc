@@ -33,7 +33,6 @@ constexpr int kUnit = layout::kRoundedK;
 constexpr int kUnitBytes = layout::kRoundedTileBytes;
 constexpr int kTileUnits = 4;
 constexpr int kBlockRows = 240;
-constexpr int kPrefetchBytes = 6144;  // as kDirectPrefetchBytes, for the same reason
 
 struct Job {
   const PackedMatrix& w;
@@ -41,6 +40,7 @@ struct Job {
   int rows;
   const MatmulOutput& out;
   uint8_t* scratch;
+  int prefetch_bytes;
 };
 
 struct Scratch {
@@ -71,9 +71,10 @@ inline void widen_row(const Job& job, int row, int unit, float* to) {
 struct PackedUnit {
   const uint8_t* bytes;
   size_t stride;
+  int prefetch_bytes;
   INFERNO_INLINE FloatPairs pair(int i, int panel) const {
     const uint8_t* at = bytes + static_cast<size_t>(panel) * stride + i * 64;
-    __builtin_prefetch(at + kPrefetchBytes);
+    __builtin_prefetch(at + prefetch_bytes);
     return load_bf16_pairs(reinterpret_cast<const uint16_t*>(at));
   }
 };
@@ -122,7 +123,7 @@ __attribute__((noinline)) void multiply_direct(const Job& job, int panel) {
     float x[kRows][kUnit];
     for (int r = 0; r < kRows; ++r)
       widen_row(job, r, unit, x[r]);
-    add_unit(PackedUnit{bytes, job.w.panel_bytes}, x[0], kUnit, total);
+    add_unit(PackedUnit{bytes, job.w.panel_bytes, job.prefetch_bytes}, x[0], kUnit, total);
   }
   unroll<0, kRows * kPanels>([&](auto i) INFERNO_INLINE {
     write_output(job, i / kPanels, panel + i % kPanels, total[i / kPanels][i % kPanels]);
@@ -226,7 +227,7 @@ __attribute__((noinline)) void multiply(const Job& job) {
 void matmul_bf16(const PackedMatrix& w, const MatmulInput& x, const MatmulOutput& out,
                  uint8_t* scratch) {
   static_assert(sizeof(Scratch) <= kMatmulScratchBytes);
-  const Job job = {w, *x.rounded, x.rows, out, scratch};
+  const Job job = {w, *x.rounded, x.rows, out, scratch, x.prefetch_bytes};
   const FlushToZero scope;
   multiply(job);
 }
