@@ -64,6 +64,8 @@ int unit_elements(PackedFormat format) {
   switch (activation_kind(format)) {
     case ActivationKind::kFloat:
       return 1;
+    case ActivationKind::kRounded:
+      return layout::kRoundedK;
     case ActivationKind::kBlock32:
       return 2 * layout::kGroup;
     case ActivationKind::kBlock256:
@@ -78,8 +80,9 @@ int unit_bytes(const PackedMatrix& shape) {
     case PackedFormat::kF32:
       return 64;
     case PackedFormat::kF16:
-    case PackedFormat::kBF16:
       return 32;
+    case PackedFormat::kBF16:
+      return layout::kRoundedTileBytes;
     case PackedFormat::kQ4:
       return layout::kQ4ScalesOffset + scale_bytes;
     case PackedFormat::kQ5:
@@ -107,7 +110,8 @@ int unit_bytes(const PackedMatrix& shape) {
 }
 
 ActivationKind activation_kind(PackedFormat format) {
-  if (format <= PackedFormat::kBF16) return ActivationKind::kFloat;
+  if (format <= PackedFormat::kF16) return ActivationKind::kFloat;
+  if (format == PackedFormat::kBF16) return ActivationKind::kRounded;
   if (format <= PackedFormat::kQ8) return ActivationKind::kBlock32;
   return ActivationKind::kBlock256;
 }
@@ -146,6 +150,13 @@ bool grouped_shape(const GroupedCodes& codes, int n, int k, PackedMatrix* shape)
   }
   set_panel_bytes(shape);
   return true;
+}
+
+size_t rounded_bytes(int rows, int k) {
+  const size_t row_tiles =
+      static_cast<size_t>(rows + layout::kRoundedTileRows - 1) / layout::kRoundedTileRows;
+  const size_t k_tiles = static_cast<size_t>(k + layout::kRoundedK - 1) / layout::kRoundedK;
+  return row_tiles * k_tiles * layout::kRoundedTileBytes;
 }
 
 size_t packed_bytes(const PackedMatrix& shape) {

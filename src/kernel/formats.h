@@ -35,6 +35,13 @@ inline constexpr int kGroup = 32;          // k per scale of kQ4, kQ5, kQ8
 inline constexpr int kSuperBlock = 256;    // k per super-block
 inline constexpr int kScaleRowBytes = 32;  // 16 outputs, 2 bytes each
 
+// bfloat16 (kBF16): units of 32 k, the last one filled up with zeros. A unit is 16 pairs of
+// consecutive k, a pair 64 bytes: element 2 o + j is output o at k + j. So a unit is one tile of
+// weights as TDPBF16PS wants it.
+inline constexpr int kRoundedK = 32;  // k of a unit, and of a tile of RoundedRows
+inline constexpr int kRoundedTileRows = 16;
+inline constexpr int kRoundedTileBytes = 1024;  // of either
+
 inline constexpr int kQ4GroupBytes = 256;
 inline constexpr int kQ8GroupBytes = 512;
 inline constexpr int kQ5BitsOffset = 2 * kQ4GroupBytes;
@@ -66,7 +73,8 @@ inline constexpr SuperBlockLayout kTernaryK = {32, 0, 0, 0, 0, 1024, 0, 1088};
 
 namespace inferno::kernel {
 
-// The bytes of a unit (two groups) or of a super-block of a format; for floats, of one k.
+// The bytes of a unit (two groups; 32 k of kBF16) or of a super-block of a format; for floats, of
+// one k.
 int unit_bytes(const PackedMatrix& shape);
 
 // How many k a unit of unit_bytes() covers.

@@ -14,7 +14,7 @@ namespace inferno::kernel {
 bool is_supported(Isa isa);
 
 // Why kAmx is not supported; empty when it is.
-//   "this CPU has no AMX" (or not its int8 products, or not AVX-512)
+//   "this CPU has no AMX" (or not its int8 and bfloat16 products, or not AVX-512)
 //   "this CPU has AMX, but ...": the operating system refuses it
 std::string amx_obstacle();
 

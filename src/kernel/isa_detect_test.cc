@@ -32,7 +32,7 @@ TEST(IsaDetect, AmxIsSupportedOrSaysWhyNot) {
   std::ifstream file("/proc/cpuinfo");
   const std::string text((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
   if (text.find("flags") == std::string::npos) GTEST_SKIP() << "no flags in /proc/cpuinfo";
-  if (text.find(" amx_int8") == std::string::npos) {
+  if (text.find(" amx_int8") == std::string::npos || text.find(" amx_bf16") == std::string::npos) {
     EXPECT_EQ(amx_obstacle(), "this CPU has no AMX");
     EXPECT_EQ(amx_refusal(), "");
   }
@@ -43,6 +43,7 @@ TEST(KernelTable, EveryEntryIsFilledAndKnowsItsName) {
        {&plain::kTable, &avx2::kTable, &avx512::kTable, &amx_table()}) {
     EXPECT_NE(kernels->matmul, nullptr);
     EXPECT_NE(kernels->quantize_rows, nullptr);
+    EXPECT_NE(kernels->round_rows, nullptr);
     EXPECT_NE(kernels->attend, nullptr);
     EXPECT_NE(kernels->sum_exp, nullptr);
   }

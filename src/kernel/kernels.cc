@@ -40,6 +40,7 @@ const KernelTable& amx_table() {
     with_tiles.isa = Isa::kAmx;
     with_tiles.matmul = avx512::matmul_amx;
     with_tiles.int8_products = avx512::int8_products_amx;
+    with_tiles.bf16_products = avx512::bf16_products_amx;
     return with_tiles;
   }();
   return table;

@@ -28,7 +28,14 @@ struct KernelTable {
   // --- matrix products
   // ------------------------------------------------------------------------------------- y[m, n] =
   // sum over k of x[m, k] * W[n, k] for the outputs that `out` names.
-  //   floats          t = 0; for k ascending: t = fma(x[k], w[k], t)
+  //   kF32 kF16       t = 0; for k ascending: t = fma(x[k], w[k], t)
+  //   kBF16           t = 0; for blocks of 32 k ascending, the last one filled up with zeros:
+  //                     e = 0; for even k of the block ascending: e = fma(x[k], w[k], e)
+  //                     o = 0; for odd k of the block ascending: o = fma(x[k], w[k], o)
+  //                     t = t + (e + o)
+  //                   x rounded to bfloat16. Everything to nearest even, denormal operands as zeros
+  //                   and denormal results flushed to zeros, whatever the thread's MXCSR says: what
+  //                   TDPBF16PS does.
   //   kQ4 kQ5 kQ8     t = 0; for groups g of 32 ascending:
   //                     dot = sum of (code - zero_point) * q           exact int32 (codebook value
   //                     if there is one)
@@ -52,6 +59,10 @@ struct KernelTable {
   // that holds an infinity or a NaN, or nothing above 2^-100, becomes zeros with scale 0.
   void (*quantize_rows)(const float* x, size_t x_stride, int row_begin, int row_end,
                         const QuantizedRows& out);
+
+  // Rounds rows [row_begin, row_end) of x [rows, out.k] float into `out`.
+  void (*round_rows)(const float* x, size_t x_stride, int row_begin, int row_end,
+                     const RoundedRows& out);
 
   // --- attention
   // For each row and head, with x = q * (scale * log2 e):
@@ -119,6 +130,8 @@ struct KernelTable {
   uint64_t (*read_stream)(const uint8_t* data, size_t bytes);
   // 8-bit products on registers; returns the operations done.
   uint64_t (*int8_products)(int iterations, int32_t* sink);
+  // What multiplies kBF16, on registers; returns the operations done.
+  uint64_t (*bf16_products)(int iterations, float* sink);
 };
 
 // Elements that share a maximum of block_maxima(): a row of 150,000 logits has some 300 of them,
@@ -142,6 +155,9 @@ const KernelTable& best_table();
 bool packed_shape(TensorType type, int n, int k, PackedMatrix* shape);
 size_t packed_bytes(const PackedMatrix& shape);
 ActivationKind activation_kind(PackedFormat format);
+
+// What RoundedRows of so many rows take, a multiple of 64.
+size_t rounded_bytes(int rows, int k);
 
 // Packs `panels` of a tensor's rows (its bytes as in the file) into `data`.
 // Different panels may be packed by different threads. Exact: no value changes.

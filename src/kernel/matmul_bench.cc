@@ -102,6 +102,7 @@ __attribute__((target("avx2,fma"))) double fma_work_avx2(int rounds) {
 
 struct Peak {
   double int8 = 0;  // operations per second
+  double bf16 = 0;  // what multiplies bfloat16: tiles, or float fma
   double fma = 0;   // float operations per second
   double read = 0;  // bytes per second
 };
@@ -128,6 +129,12 @@ const Peak& peak_of(Isa isa) {
   Peak& peak = found->second;
   if (!fresh) return peak;
   peak.read = read_rate();
+  peak.bf16 = best_rate([&] {
+    float sink = 0.0f;
+    const auto work = static_cast<double>(table(isa)->bf16_products(200'000, &sink));
+    benchmark::DoNotOptimize(sink);
+    return work;
+  });
 #if defined(__x86_64__)
   constexpr int kRounds = 2'000'000;
   if (isa == Isa::kAvx512) {
@@ -156,7 +163,9 @@ void report(benchmark::State& state, const Case& c, size_t bytes, ActivationKind
   state.counters["GB/s"] = rate(static_cast<double>(bytes) * 1e-9);
   state.counters["GOP/s"] = rate(operations * 1e-9);
   state.counters["read%"] = rate(100.0 * static_cast<double>(bytes) / peak.read);
-  const double top = kind == ActivationKind::kFloat ? peak.fma : peak.int8;
+  const double top = kind == ActivationKind::kFloat     ? peak.fma
+                     : kind == ActivationKind::kRounded ? peak.bf16
+                                                        : peak.int8;
   if (top > 0) state.counters["peak%"] = rate(100.0 * operations / top);
 }
 
@@ -252,7 +261,7 @@ void pack(benchmark::State& state, TensorType type) {
   constexpr int kQwenUp[2] = {8960, 1536};
   constexpr int kQwenDown[2] = {1536, 8960};
   constexpr int kSmolUp[2] = {1536, 576};
-  for (const Isa isa : {Isa::kAvx512, Isa::kAvx2, Isa::kPlain}) {
+  for (const Isa isa : {Isa::kAmx, Isa::kAvx512, Isa::kAvx2, Isa::kPlain}) {
     if (table(isa) == nullptr) continue;
     const std::string prefix = name_of(isa);
     for (const TensorType type : kPackedTypes) {

@@ -136,6 +136,7 @@ double activation(const Activations& x, size_t row, size_t k) {
   const MatmulInput in = x.input();
   const QuantizedRows& q = *in.quantized;
   const size_t width = static_cast<size_t>(q.k);
+  if (x.is_rounded()) return rounded_value(*in.rounded, static_cast<int>(row), static_cast<int>(k));
   if (q.q == nullptr) return in.floats[row * width + k];
   const size_t block = static_cast<size_t>(q.block);
   return static_cast<double>(q.q[row * width + k]) *

@@ -111,16 +111,36 @@ inline PackedTensor packed(TensorType type, int n, int k, const std::vector<uint
   return result;
 }
 
+inline float float_of_bf16(uint16_t bits) {
+  const uint32_t wide = static_cast<uint32_t>(bits) << 16;
+  float value;
+  std::memcpy(&value, &wide, sizeof(value));
+  return value;
+}
+
+inline float rounded_value(const RoundedRows& x, int row, int k) {
+  const int tile = row / 16 * ((x.k + 31) / 32) + k / 32;
+  return float_of_bf16(x.x[(static_cast<size_t>(tile) * 16 + static_cast<size_t>(row % 16)) * 32 +
+                           static_cast<size_t>(k % 32)]);
+}
+
 // Activations in the form a format wants, with the memory behind it.
 class Activations {
  public:
   Activations(const std::vector<float>& floats, int rows, int k, ActivationKind kind)
       : floats_(floats), rows_(rows) {
+    is_rounded_ = kind == ActivationKind::kRounded;
+    if (is_rounded_) {
+      rounded_.resize(rounded_bytes(rows, k) / sizeof(Line));
+      rounded_rows_ = {rounded_.front().x, rows, k};
+      table(Isa::kPlain)
+          ->round_rows(floats_.data(), static_cast<size_t>(k), 0, rows, rounded_rows_);
+    }
     quantized_ = {};
     quantized_.rows = rows;
     quantized_.k = k;
     quantized_.block = kind == ActivationKind::kBlock256 ? 256 : 32;
-    if (kind == ActivationKind::kFloat) return;
+    if (kind == ActivationKind::kFloat || kind == ActivationKind::kRounded) return;
     q_.resize(floats.size());
     scale_.resize(floats.size() / static_cast<size_t>(quantized_.block));
     sum_.resize(floats.size() / 16);
@@ -133,12 +153,22 @@ class Activations {
   Activations& operator=(const Activations&) = delete;
 
   QuantizedRows& quantized() { return quantized_; }
+  bool is_rounded() const { return is_rounded_; }
   MatmulInput input() const {
-    return {.floats = floats_.data(), .quantized = &quantized_, .rows = rows_};
+    return {.floats = floats_.data(),
+            .rounded = &rounded_rows_,
+            .quantized = &quantized_,
+            .rows = rows_};
   }
 
  private:
+  struct alignas(64) Line {
+    uint16_t x[32];
+  };
   std::vector<float> floats_;
+  std::vector<Line> rounded_;
+  RoundedRows rounded_rows_{};
+  bool is_rounded_ = false;
   std::vector<int8_t> q_;
   std::vector<float> scale_;
   std::vector<int16_t> sum_;

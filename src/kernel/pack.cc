@@ -176,6 +176,16 @@ void pack_floats(const PanelRows& rows, const PackedMatrix& shape, uint8_t* to) 
   }
 }
 
+// Pairs of k side by side; what is beyond k stays zero.
+void pack_pairs(const PanelRows& rows, const PackedMatrix& shape, uint8_t* to) {
+  for (size_t k = 0; k < static_cast<size_t>(shape.k); ++k) {
+    uint8_t* pair = to + k / 2 * 64 + k % 2 * 2;
+    for (int o = 0; o < rows.count; ++o) {
+      memcpy(pair + o * 4, rows.first + static_cast<size_t>(o) * rows.row_bytes + k * 2, 2);
+    }
+  }
+}
+
 void pack_quantized(TensorType type, const PanelRows& rows, const PackedMatrix& shape,
                     uint8_t* to) {
   const BlockReader read = block_reader(type);
@@ -268,6 +278,8 @@ void pack_panels(TensorType type, const uint8_t* tensor, const PackedMatrix& sha
     memset(to, 0, shape.panel_bytes);
     if (activation_kind(shape.format) == ActivationKind::kFloat) {
       pack_floats(rows, shape, to);
+    } else if (shape.format == PackedFormat::kBF16) {
+      pack_pairs(rows, shape, to);
     } else {
       pack_quantized(type, rows, shape, to);
     }

@@ -22,8 +22,14 @@ class Pack : public testing::TestWithParam<TensorType> {
 
 // The value of element k of output o of a panel, with the roundings that dequantize() has.
 float packed_value(const PackedMatrix& w, int panel, int k, int o) {
+  const uint8_t* bytes = w.data + static_cast<size_t>(panel) * w.panel_bytes;
+  if (w.format == PackedFormat::kBF16) {
+    float value = 0;
+    const size_t at = static_cast<size_t>(k / 2 * 64 + o * 4 + k % 2 * 2);
+    EXPECT_TRUE(dequantize(TensorType::kBF16, bytes + at, 1, &value));
+    return value;
+  }
   if (activation_kind(w.format) == ActivationKind::kFloat) {
-    const uint8_t* bytes = w.data + static_cast<size_t>(panel) * w.panel_bytes;
     const size_t index = static_cast<size_t>(k) * 16 + static_cast<size_t>(o);
     if (w.format == PackedFormat::kF32) {
       float value;
@@ -31,8 +37,7 @@ float packed_value(const PackedMatrix& w, int panel, int k, int o) {
       return value;
     }
     float value = 0;
-    const TensorType type = w.format == PackedFormat::kF16 ? TensorType::kF16 : TensorType::kBF16;
-    EXPECT_TRUE(dequantize(type, bytes + index * 2, 1, &value));
+    EXPECT_TRUE(dequantize(TensorType::kF16, bytes + index * 2, 1, &value));
     return value;
   }
   plain::UnpackedStretch stretch;

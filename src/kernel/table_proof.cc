@@ -1,5 +1,6 @@
 #include "kernel/table_proof.h"
 
+#include <cmath>
 #include <cstring>
 #include <memory>
 #include <new>
@@ -15,6 +16,8 @@ namespace {
 constexpr int kOutputs = 40;
 constexpr int kSuperBlockInputs = 512;
 constexpr int kGroupInputs = 352;
+// An odd number of units of 32 k, the last of them not whole.
+constexpr int kRoundedInputs = 555;
 // One row, a few; the fewest that tiles are used for; more than any tile holds at once, the last
 // of them in one tile of 16 rows (37) or in two (53).
 constexpr int kRowCounts[] = {1, 3, 9, 37, 53};
@@ -60,6 +63,7 @@ class Trial {
 
   std::string run() {
     if (!quantizes_alike()) return "quantize_rows";
+    if (!rounds_alike()) return "round_rows";
     for (const TensorType type : kTypes) {
       if (!multiplies_alike(type)) return std::string("matmul ") + name_of(type);
     }
@@ -100,6 +104,29 @@ class Trial {
                 .block = block};
     table.quantize_rows(x.data(), as_size(inputs), 0, kMostRows, out.rows);
     return out;
+  }
+
+  // Activations of kMostRows rows as tiles of bfloat16, rounded by a table.
+  struct Rounded {
+    Bytes bytes;
+    RoundedRows rows{};
+  };
+
+  static Rounded round(const KernelTable& table, const std::vector<float>& x, int inputs) {
+    Rounded out{.bytes = zeroed(rounded_bytes(kMostRows, inputs)), .rows = {}};
+    out.rows = {.x = reinterpret_cast<uint16_t*>(out.bytes.get()), .rows = kMostRows, .k = inputs};
+    table.round_rows(x.data(), as_size(inputs), 0, kMostRows, out.rows);
+    return out;
+  }
+
+  bool rounds_alike() {
+    std::vector<float> x = floats(kMostRows * kRoundedInputs);
+    x[1] = 1e-40f;
+    x[2] = -3.4e38f;
+    x[3] = HUGE_VALF;
+    const Rounded a = round(candidate_, x, kRoundedInputs);
+    const Rounded b = round(reference_, x, kRoundedInputs);
+    return std::memcmp(a.bytes.get(), b.bytes.get(), rounded_bytes(kMostRows, kRoundedInputs)) == 0;
   }
 
   bool quantizes_alike() {
@@ -154,19 +181,27 @@ class Trial {
 
   bool multiplies_alike(TensorType type) {
     PackedMatrix matrix{};
-    const int inputs = inputs_of(static_cast<int>(block_shape(type).elements));
+    const int inputs = type == TensorType::kBF16
+                           ? kRoundedInputs
+                           : inputs_of(static_cast<int>(block_shape(type).elements));
     if (!packed_shape(type, kOutputs, inputs, &matrix)) return false;
     const std::vector<uint8_t> tensor = random_matrix(type, inputs);
     const Bytes packed = zeroed(packed_bytes(matrix));
     pack_panels(type, tensor.data(), matrix, packed.get(), {0, (kOutputs + 15) / 16});
     matrix.data = packed.get();
     const std::vector<float> x = floats(kMostRows * inputs);
-    const int block = activation_kind(matrix.format) == ActivationKind::kBlock256 ? 256 : 32;
-    Quantized quantized = quantize(reference_, x, block);
+    const ActivationKind kind = activation_kind(matrix.format);
+    const bool is_quantized = kind == ActivationKind::kBlock32 || kind == ActivationKind::kBlock256;
+    const Rounded rounded = round(reference_, x, inputs);
+    Quantized quantized;
+    if (is_quantized) {
+      quantized = quantize(reference_, x, kind == ActivationKind::kBlock256 ? 256 : 32);
+    }
     residual_ = floats(kMostRows * kOutputs);
     for (const int rows : kRowCounts) {
       quantized.rows.rows = rows;
-      const MatmulInput input{.floats = x.data(), .quantized = &quantized.rows, .rows = rows};
+      const MatmulInput input{
+          .floats = x.data(), .rounded = &rounded.rows, .quantized = &quantized.rows, .rows = rows};
       if (!same_bits(multiply(candidate_, matrix, input), multiply(reference_, matrix, input)))
         return false;
     }

@@ -32,6 +32,8 @@ void attend_off_by_a_bit(const AttentionInput& in, uint8_t* scratch) {
 
 void quantize_nothing(const float*, size_t, int, int, const QuantizedRows&) {}
 
+void round_nothing(const float*, size_t, int, int, const RoundedRows&) {}
+
 float sum_of_nothing(const float*, int, float) {
   return 0.0f;
 }
@@ -47,6 +49,9 @@ TEST(TableProof, NamesTheOperationThatDiffers) {
   broken = plain;
   broken.quantize_rows = quantize_nothing;
   EXPECT_EQ(find_difference(broken, plain), "quantize_rows");
+  broken = plain;
+  broken.round_rows = round_nothing;
+  EXPECT_EQ(find_difference(broken, plain), "round_rows");
   broken = plain;
   broken.sum_exp = sum_of_nothing;
   EXPECT_EQ(find_difference(broken, plain), "argmax, block_maxima or sum_exp");

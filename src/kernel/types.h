@@ -77,11 +77,25 @@ struct QuantizedRows {
   int block;  // 32 for weights with scales per 32, 256 for K-quants
 };
 
+// Activations of `rows` tokens rounded to bfloat16, in tiles of 16 rows by 32 k that are 1024 bytes
+// each. A float is rounded to nearest even, a denormal like any other; infinities stay, and a NaN
+// becomes a quiet one.
+//
+//   x       [ceil(rows / 16), ceil(k / 32), 16, 32] bfloat16 bits, aligned to 64
+//
+// From k on there are zeros. What rows from `rows` on hold is of no meaning, but their memory is
+// there and may be read.
+struct RoundedRows {
+  uint16_t* x;
+  int rows;
+  int k;
+};
+
 // What a packed matrix holds. A panel is 16 outputs; panels are stored one after the other.
 enum class PackedFormat : uint8_t {
   kF32,
-  kF16,
-  kBF16,  // floats: panel = [k][16] elements
+  kF16,   // floats: panel = [k][16] elements
+  kBF16,  // panel = [ceil(k / 32)][16][16][2] elements: pairs of k side by side
   kQ4,
   kQ5,
   kQ8,  // groups of 32 along k: codes, one 16-bit scale, perhaps one 16-bit minimum
@@ -98,7 +112,7 @@ enum class PackedFormat : uint8_t {
 };
 
 // Which activations a format is multiplied with.
-enum class ActivationKind : uint8_t { kFloat, kBlock32, kBlock256 };
+enum class ActivationKind : uint8_t { kFloat, kRounded, kBlock32, kBlock256 };
 
 // How the scales and minima of kQ4, kQ5 and kQ8 are stored. bfloat16 holds every power of two of
 // MXFP4. With kF16Zeros and kBF16Zeros a group's minimum is its scale times the stored number,
@@ -128,9 +142,10 @@ struct PackedMatrix {
 // order.
 inline constexpr int kDefaultPrefetchBytes = 6144;
 
-// A batch of rows to multiply: one of the two is used, by ActivationKind.
+// A batch of rows to multiply: one of the three is used, by ActivationKind.
 struct MatmulInput {
-  const float* floats;  // [rows, k] float, row stride k
+  const float* floats;         // [rows, k] float, row stride k
+  const RoundedRows* rounded;  // kBF16
   const QuantizedRows* quantized;
   int rows;
   // How far ahead weights are fetched; changes the time, never the result.

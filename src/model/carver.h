@@ -7,6 +7,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "kernel/kernels.h"
+
 namespace inferno::model {
 
 class Carver {
@@ -29,5 +31,15 @@ class Carver {
   uint8_t* base_;
   size_t used_ = 0;
 };
+
+// How many rows of activations to have room for, and their k.
+struct RowsRoom {
+  size_t rows;
+  size_t width;
+};
+
+// Rows and k of the result are 0: they are those of a product.
+kernel::QuantizedRows take_quantized(Carver& carver, RowsRoom room, int block);
+kernel::RoundedRows take_rounded(Carver& carver, RowsRoom room);
 
 }  // namespace inferno::model

@@ -28,6 +28,7 @@ struct Layout {
   float* up;
   float* projected;
   float* angles;
+  kernel::RoundedRows rounded;
   kernel::QuantizedRows rows32;
   kernel::QuantizedRows rows256;
   float* states;
@@ -50,14 +51,7 @@ Layout lay_out(const ModelConfig& c, const DecoderLimits& limits, int thread_cou
   const size_t feed_forward = c.has_dense_layer() ? as_size(c.feed_forward_width) : 0;
   const size_t widest = std::max({as_size(c.width), query_width, feed_forward});
   Carver carver(base);
-  const auto quantized = [&](int block) {
-    return kernel::QuantizedRows{.q = carver.take<int8_t>(rows * widest),
-                                 .scale = carver.take<float>(rows * (widest / as_size(block) + 1)),
-                                 .sum = carver.take<int16_t>(rows * (widest / 16 + 1)),
-                                 .rows = 0,
-                                 .k = 0,
-                                 .block = block};
-  };
+  const RowsRoom room{.rows = rows, .width = widest};
   Layout at{};
   at.hidden = carver.take<float>(rows * as_size(c.width));
   at.normed = carver.take<float>(rows * as_size(c.width));
@@ -67,8 +61,9 @@ Layout lay_out(const ModelConfig& c, const DecoderLimits& limits, int thread_cou
   at.up = carver.take<float>(rows * feed_forward);
   at.projected = carver.take<float>(c.has_post_norms ? rows * as_size(c.width) : 0);
   at.angles = carver.take<float>(rows * 2 * as_size(c.rope_width));
-  at.rows32 = quantized(32);
-  at.rows256 = quantized(256);
+  at.rounded = take_rounded(carver, room);
+  at.rows32 = take_quantized(carver, room, 32);
+  at.rows256 = take_quantized(carver, room, 256);
   at.states = carver.take<float>(as_size(state_count(c, thread_count)) *
                                  as_size(c.head_width + kernel::kStateHeaderFloats));
   at.scratch = carver.take<uint8_t>(kScratchBytes * as_size(thread_count));
@@ -119,6 +114,7 @@ Result<void> Decoder::allocate(const DecoderLimits& limits) {
   up_ = at.up;
   projected_ = at.projected;
   angles_ = at.angles;
+  rounded_ = at.rounded;
   rows32_ = at.rows32;
   rows256_ = at.rows256;
   states_ = at.states;
@@ -234,7 +230,7 @@ void Decoder::attention_block(int layer, std::span<const ForwardPiece> pieces) {
   rotate_and_store(layer, pieces);
   attend(layer, pieces);
   const Linear* const output[] = {&w.output};
-  quantize_input(attended_, row_count_, output);
+  prepare_input(attended_, row_count_, output);
   project_residual(w.output, w.post_attention_norm);
 }
 
@@ -347,7 +343,7 @@ void Decoder::ffn_block(int layer) {
     }
   });
   const Linear* const down[] = {&w.down};
-  quantize_input(gate_, row_count_, down);
+  prepare_input(gate_, row_count_, down);
   project_residual(w.down, w.post_ffn_norm);
 }
 
@@ -358,8 +354,9 @@ void Decoder::expert_block(const LayerWeights& w) {
                        .stride = as_size(w.router.outputs()),
                        .accumulate = false};
   multiply({&router, 1}, row_count_);
-  experts_->add(w, {.floats = input_floats_, .block32 = rows32_, .block256 = rows256_}, row_count_,
-                hidden_);
+  const ActivationRows input{
+      .floats = input_floats_, .rounded = rounded_, .block32 = rows32_, .block256 = rows256_};
+  experts_->add(w, input, row_count_, hidden_);
 }
 
 // hidden += x W^T, through a norm where the model has one there.
@@ -383,41 +380,45 @@ void Decoder::project_residual(const Linear& linear, const std::vector<float>& p
 
 void Decoder::norm_input(const float* x, const std::vector<float>& weight, int rows,
                          std::span<const Linear* const> consumers) {
-  const QuantizedInputs wanted = begin_input(normed_, rows, consumers);
+  const InputKinds wanted = begin_input(normed_, rows, consumers);
   const size_t width = as_size(config().width);
   pool_.parallel_for(rows, 1, [&](Range range, int) {
     for (int row = range.begin; row < range.end; ++row) {
       table_.rms_norm(x + as_size(row) * width, weight.data(), config().rms_norm_eps,
                       config().width, normed_ + as_size(row) * width);
     }
-    quantize(wanted, range);
+    convert_input(wanted, range);
   });
 }
 
-// Prepares x [rows, k] for the products with `consumers`: as floats, and quantized in the ways they
-// want.
-void Decoder::quantize_input(const float* x, int rows, std::span<const Linear* const> consumers) {
-  const QuantizedInputs wanted = begin_input(x, rows, consumers);
-  if (!wanted.block32 && !wanted.block256) return;
-  pool_.parallel_for(rows, 1, [&](Range range, int) { quantize(wanted, range); });
+// Prepares x [rows, k] for the products with `consumers`: as floats, and rounded or quantized as
+// they want it.
+void Decoder::prepare_input(const float* x, int rows, std::span<const Linear* const> consumers) {
+  const InputKinds wanted = begin_input(x, rows, consumers);
+  if (!wanted.rounded && !wanted.block32 && !wanted.block256) return;
+  pool_.parallel_for(rows, 1, [&](Range range, int) { convert_input(wanted, range); });
 }
 
-Decoder::QuantizedInputs Decoder::begin_input(const float* x, int rows,
-                                              std::span<const Linear* const> consumers) {
-  QuantizedInputs wanted;
+Decoder::InputKinds Decoder::begin_input(const float* x, int rows,
+                                         std::span<const Linear* const> consumers) {
+  InputKinds wanted;
   for (const Linear* linear : consumers) {
     const auto kind = kernel::activation_kind(linear->matrix.format);
+    wanted.rounded |= kind == kernel::ActivationKind::kRounded;
     wanted.block32 |= kind == kernel::ActivationKind::kBlock32;
     wanted.block256 |= kind == kernel::ActivationKind::kBlock256;
   }
   input_floats_ = x;
-  rows32_.k = rows256_.k = consumers.front()->inputs();
-  rows32_.rows = rows256_.rows = rows;
+  rounded_.k = rows32_.k = rows256_.k = consumers.front()->inputs();
+  rounded_.rows = rows32_.rows = rows256_.rows = rows;
   return wanted;
 }
 
-void Decoder::quantize(QuantizedInputs wanted, Range rows) {
+void Decoder::convert_input(InputKinds wanted, Range rows) {
   const size_t stride = as_size(rows32_.k);
+  if (wanted.rounded) {
+    table_.round_rows(input_floats_, stride, rows.begin, rows.end, rounded_);
+  }
   if (wanted.block32) {
     table_.quantize_rows(input_floats_, stride, rows.begin, rows.end, rows32_);
   }
@@ -429,6 +430,7 @@ void Decoder::quantize(QuantizedInputs wanted, Range rows) {
 kernel::MatmulInput Decoder::input_of(const Linear& linear, int rows) const {
   const auto kind = kernel::activation_kind(linear.matrix.format);
   return {.floats = input_floats_,
+          .rounded = &rounded_,
           .quantized = kind == kernel::ActivationKind::kBlock256 ? &rows256_ : &rows32_,
           .rows = rows,
           .prefetch_bytes = prefetch_bytes_};
@@ -480,7 +482,7 @@ void Decoder::logits(std::span<const int> rows, float* out) {
   }
   const Linear& head = weights_.head();
   const Linear* const consumers[] = {&head};
-  quantize_input(normed_, count, consumers);
+  prepare_input(normed_, count, consumers);
   const Product product{
       .linear = &head, .y = out, .stride = as_size(head.outputs()), .accumulate = false};
   multiply({&product, 1}, count);

@@ -88,8 +88,9 @@ class Decoder final : public ForwardPass {
     bool accumulate;
   };
 
-  // In which blocks the products to come want their input quantized.
-  struct QuantizedInputs {
+  // How the products to come want their input: rounded to bfloat16, quantized in which blocks.
+  struct InputKinds {
+    bool rounded = false;
     bool block32 = false;
     bool block256 = false;
   };
@@ -111,10 +112,11 @@ class Decoder final : public ForwardPass {
 
   void norm_input(const float* x, const std::vector<float>& weight, int rows,
                   std::span<const Linear* const> consumers);
-  void quantize_input(const float* x, int rows, std::span<const Linear* const> consumers);
-  // Makes x the input of the products with `consumers`; says what quantize() must do with its rows.
-  QuantizedInputs begin_input(const float* x, int rows, std::span<const Linear* const> consumers);
-  void quantize(QuantizedInputs wanted, Range rows);
+  void prepare_input(const float* x, int rows, std::span<const Linear* const> consumers);
+  // Makes x the input of the products with `consumers`; says what convert_input() must do with its
+  // rows.
+  InputKinds begin_input(const float* x, int rows, std::span<const Linear* const> consumers);
+  void convert_input(InputKinds wanted, Range rows);
   void multiply(std::span<const Product> products, int rows);
   void multiply_panels(const Product& product, int rows, Range panels, int worker);
   void project_residual(const Linear& linear, const std::vector<float>& post_norm);
@@ -139,6 +141,7 @@ class Decoder final : public ForwardPass {
   float* projected_ = nullptr;  // [T, D]: only where a norm follows the projection
   float* angles_ =
       nullptr;  // [T, 4, rope_width / 2]: cos, sin of global layers, cos, sin of local ones
+  kernel::RoundedRows rounded_{};
   kernel::QuantizedRows rows32_{};
   kernel::QuantizedRows rows256_{};
   const float* input_floats_ = nullptr;

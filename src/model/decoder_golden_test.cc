@@ -192,16 +192,18 @@ TEST_P(DecoderGolden, TokenizerGivesTheSameIds) {
   }
 }
 
+// The bound of bfloat16 weights: activations are rounded to bfloat16 (shared/models/README.md has
+// the differences of such arithmetic, 0.08 at most).
 INSTANTIATE_TEST_SUITE_P(
     Models, DecoderGolden,
     ::testing::Values(
         GoldenCase{"llama", "hf", "", 1e-3f}, GoldenCase{"llama", "model-f32.gguf", "", 1e-3f},
         GoldenCase{"llama", "model-F16.gguf", "/gguf_types/F16", 1e-3f},
-        GoldenCase{"llama", "model-BF16.gguf", "/gguf_types/BF16", 1e-3f},
-        GoldenCase{"llama", "hf-bf16", "/bf16_twin", 1e-3f}, GoldenCase{"qwen2", "hf", "", 1e-3f},
+        GoldenCase{"llama", "model-BF16.gguf", "/gguf_types/BF16", 0.1f},
+        GoldenCase{"llama", "hf-bf16", "/bf16_twin", 0.1f}, GoldenCase{"qwen2", "hf", "", 1e-3f},
         GoldenCase{"qwen2", "model-f32.gguf", "", 1e-3f}, GoldenCase{"mistral", "hf", "", 1e-3f},
         GoldenCase{"qwen3", "hf", "", 1e-3f}, GoldenCase{"qwen3", "model-f32.gguf", "", 1e-3f},
-        GoldenCase{"qwen3", "hf-bf16", "/bf16_twin", 1e-3f}, GoldenCase{"gemma2", "hf", "", 1e-3f},
+        GoldenCase{"qwen3", "hf-bf16", "/bf16_twin", 0.1f}, GoldenCase{"gemma2", "hf", "", 1e-3f},
         GoldenCase{"gemma2", "model-f32.gguf", "", 1e-3f}, GoldenCase{"gemma3", "hf", "", 1e-3f},
         GoldenCase{"gemma3", "model-f32.gguf", "", 1e-3f}, GoldenCase{"mixtral", "hf", "", 1e-3f},
         GoldenCase{"mixtral", "model-f32.gguf", "", 1e-3f}, GoldenCase{"qwen3moe", "hf", "", 1e-3f},

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/check.h"
+#include "kernel/formats.h"
 
 namespace inferno::model {
 namespace {
@@ -13,6 +14,9 @@ constexpr int kPair = 2;
 // Reading a panel costs as much as multiplying it with so many rows.
 constexpr int kReadingRows = 8;
 
+// Rows of a tile of RoundedRows, where a product begins.
+constexpr int kTileRows = kernel::layout::kRoundedTileRows;
+
 // Far below what an int holds, so that sums of ranges do not overflow either.
 constexpr int64_t kMostUnits = int64_t{1} << 28;
 
@@ -21,6 +25,11 @@ size_t as_size(int value) {
 }
 
 }  // namespace
+
+int ExpertGroups::most_tile_rows(const Limits& limits) {
+  const int groups = std::min(limits.expert_count, limits.choices);
+  return (limits.choices / kTileRows + groups) * kTileRows;
+}
 
 void ExpertGroups::reserve(const Limits& limits) {
   counts_.assign(as_size(limits.expert_count), 0);
@@ -50,10 +59,21 @@ void ExpertGroups::assign(std::span<const ExpertChoice> choices, int per_row, in
   slots_.resize(choices.size());
   for (size_t i = 0; i < choices.size(); ++i) {
     const int slot = counts_[as_size(choices[i].expert)]++;
-    slots_[as_size(slot)] = {.row = static_cast<int>(i) / per_row, .weight = choices[i].weight};
+    slots_[as_size(slot)] = {
+        .row = static_cast<int>(i) / per_row, .weight = choices[i].weight, .tile_row = 0};
   }
+  lay_out_tiles();
   panel_count_ = panel_count;
   share_out();
+}
+
+void ExpertGroups::lay_out_tiles() {
+  int tile_row = 0;
+  for (const Group& group : groups_) {
+    for (int i = 0; i < group.count; ++i)
+      slots_[as_size(group.first_slot + i)].tile_row = tile_row + i;
+    tile_row += (group.count + kTileRows - 1) / kTileRows * kTileRows;
+  }
 }
 
 void ExpertGroups::share_out() {

@@ -4,6 +4,7 @@
 //   choices of rows   0: 2 5   1: 5 0   2: 5 2
 //   slots             row 1 | rows 0 2 | rows 0 1 2      one slot for each choice
 //   groups            expert 0, expert 2, expert 5       experts without rows have none
+//   tile rows         0 | 16 17 | 32 33 34               groups share no tile of 16 rows
 //
 // Invariant: groups ascend by expert, slots within a group ascend by row.
 // Threads:   assign() belongs to one thread; the rest may then be read by any.
@@ -24,6 +25,7 @@ class ExpertGroups {
   struct Slot {
     int row;
     float weight;
+    int tile_row;  // its place in RoundedRows of all slots
   };
 
   struct Group {
@@ -40,6 +42,9 @@ class ExpertGroups {
     int expert_count;
     int choices;  // of all rows together
   };
+
+  // Tile rows that the slots of any assignment within the limits have at most.
+  static int most_tile_rows(const Limits& limits);
 
   // Makes room. Requires: experts in choices are below limits.expert_count.
   void reserve(const Limits& limits);
@@ -64,6 +69,7 @@ class ExpertGroups {
   Range panels_in(const Group& group, Range units) const;
 
  private:
+  void lay_out_tiles();
   void share_out();
 
   int panel_count_ = 0;

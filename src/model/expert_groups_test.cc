@@ -108,6 +108,31 @@ TEST(ExpertGroups, RangesOfUnitsCoverEveryPanelOnceInWholePairs) {
   }
 }
 
+TEST(ExpertGroups, EachGroupBeginsWithATileOfItsOwn) {
+  std::mt19937 random(4);
+  for (int round = 0; round < 200; ++round) {
+    const unsigned experts = 1 + random() % 9;
+    std::vector<ExpertChoice> choices(1 + random() % 100);
+    for (ExpertChoice& choice : choices)
+      choice = {static_cast<int>(random() % experts), 1.0f};
+    const ExpertGroups::Limits limits{.expert_count = 9,
+                                      .choices = static_cast<int>(choices.size())};
+    ExpertGroups groups;
+    groups.reserve(limits);
+    groups.assign(choices, 1, 4);
+    int free_row = 0;
+    for (const ExpertGroups::Group& group : groups.groups()) {
+      const int first = groups.slots_of(group).front().tile_row;
+      ASSERT_EQ(first % 16, 0);
+      ASSERT_GE(first, free_row);
+      for (const ExpertGroups::Slot& slot : groups.slots_of(group))
+        free_row = std::max(free_row, slot.tile_row + 1);
+      ASSERT_EQ(free_row, first + group.count);
+    }
+    ASSERT_LE(free_row, ExpertGroups::most_tile_rows(limits));
+  }
+}
+
 // One expert with most of the rows: two halves of the units hold about as many rows times panels.
 TEST(ExpertGroups, HalvesOfTheUnitsCostTheSameWhateverTheRows) {
   ExpertGroups groups;

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "base/check.h"
+#include "kernel/formats.h"
 
 namespace inferno::model {
 namespace {
@@ -20,12 +21,21 @@ constexpr int kGatherGrain = 16;
 
 constexpr int kPanelGrain = 2;
 
+// Of RoundedRows.
+constexpr int kTileRows = kernel::layout::kRoundedTileRows;
+constexpr int kTileInputs = kernel::layout::kRoundedK;
+
 size_t as_size(int value) {
   return static_cast<size_t>(value);
 }
 
 size_t slot_count(const ModelConfig& config, int rows) {
   return as_size(rows) * as_size(config.expert_used_count);
+}
+
+ExpertGroups::Limits limits_of(const ModelConfig& config, int rows) {
+  return {.expert_count = config.expert_count,
+          .choices = static_cast<int>(slot_count(config, rows))};
 }
 
 // Rows from `first` on.
@@ -49,6 +59,21 @@ void copy_row(const kernel::QuantizedRows& from, int row, const kernel::Quantize
   std::memcpy(target.sum, source.sum, k / 16 * sizeof(int16_t));
 }
 
+// Rows from `first` on: one row, or more where a tile begins there.
+kernel::RoundedRows from_row(const kernel::RoundedRows& x, int first, int count) {
+  const size_t tiles = kernel::rounded_bytes(first / kTileRows * kTileRows, x.k) / sizeof(*x.x);
+  return {.x = x.x + tiles + as_size(first % kTileRows * kTileInputs), .rows = count, .k = x.k};
+}
+
+void copy_row(const kernel::RoundedRows& from, int row, const kernel::RoundedRows& to, int slot) {
+  const uint16_t* source = from_row(from, row, 1).x;
+  uint16_t* target = from_row(to, slot, 1).x;
+  for (int k = 0; k < from.k; k += kTileInputs) {
+    const size_t tile = as_size(k * kTileRows);
+    std::memcpy(target + tile, source + tile, kTileInputs * sizeof(*target));
+  }
+}
+
 // Panels of a matrix as a matrix of their own.
 kernel::PackedMatrix panels_of(const kernel::PackedMatrix& matrix, Range panels) {
   kernel::PackedMatrix part = matrix;
@@ -66,19 +91,14 @@ Experts::Buffers Experts::lay_out(const ModelConfig& config, int rows, int threa
   const size_t slots = slot_count(config, rows);
   const size_t width = as_size(config.width);
   const size_t widest = std::max(width, as_size(config.expert_width));
-  const auto quantized = [&](int block) {
-    return kernel::QuantizedRows{.q = carver.take<int8_t>(slots * widest),
-                                 .scale = carver.take<float>(slots * (widest / as_size(block) + 1)),
-                                 .sum = carver.take<int16_t>(slots * (widest / 16 + 1)),
-                                 .rows = 0,
-                                 .k = 0,
-                                 .block = block};
-  };
+  const RowsRoom room{.rows = slots, .width = widest};
+  const int tile_rows = ExpertGroups::most_tile_rows(limits_of(config, rows));
   at.logits = carver.take<float>(as_size(rows) * as_size(config.expert_count));
   at.choices = carver.take<ExpertChoice>(slots);
   at.gathered = carver.take<float>(slots * width);
-  at.rows32 = quantized(32);
-  at.rows256 = quantized(256);
+  at.rounded = take_rounded(carver, {.rows = as_size(tile_rows), .width = widest});
+  at.rows32 = take_quantized(carver, room, 32);
+  at.rows256 = take_quantized(carver, room, 256);
   at.activated = carver.take<float>(slots * as_size(config.expert_width));
   at.tiles = carver.take<float>(as_size(thread_count) * as_size(rows) * kTileOutputs);
   at.scratch = carver.take<uint8_t>(as_size(thread_count) * kernel::kMatmulScratchBytes);
@@ -91,13 +111,13 @@ Experts::Experts(const Parts& parts, const Buffers& buffers) : parts_(parts), bu
   rule_ = {.expert_count = c.expert_count,
            .used_count = c.expert_used_count,
            .weighting = c.expert_weighting};
-  groups_.reserve({.expert_count = c.expert_count,
-                   .choices = static_cast<int>(slot_count(c, buffers.most_rows))});
+  groups_.reserve(limits_of(c, buffers.most_rows));
 }
 
 void Experts::Forms::include(const Linear& linear) {
   const ActivationKind kind = kernel::activation_kind(linear.matrix.format);
   floats |= kind == ActivationKind::kFloat;
+  rounded |= kind == ActivationKind::kRounded;
   block32 |= kind == ActivationKind::kBlock32;
   block256 |= kind == ActivationKind::kBlock256;
 }
@@ -113,7 +133,7 @@ void Experts::add(const LayerWeights& layer, const ActivationRows& x, int rows, 
     input_ = x;
   }
   gate_and_up(layer);
-  quantize_activated(layer);
+  convert_activated(layer);
   down(layer);
 }
 
@@ -136,8 +156,7 @@ void Experts::gather(const LayerWeights& layer, const ActivationRows& x) {
     forms.include(layer.experts[as_size(group.expert)].gate);
     forms.include(layer.experts[as_size(group.expert)].up);
   }
-  input_ = {.floats = buffers_.gathered, .block32 = buffers_.rows32, .block256 = buffers_.rows256};
-  input_.block32.k = input_.block256.k = parts_.config.width;
+  input_ = rows_from(buffers_.gathered, parts_.config.width);
   const std::span<const ExpertGroups::Slot> slots = groups_.slots();
   const size_t width = as_size(parts_.config.width);
   parts_.pool.parallel_for(static_cast<int>(slots.size()), kGatherGrain, [&](Range range, int) {
@@ -147,10 +166,25 @@ void Experts::gather(const LayerWeights& layer, const ActivationRows& x) {
         std::copy_n(x.floats + as_size(row) * width, width,
                     buffers_.gathered + as_size(slot) * width);
       }
+      if (forms.rounded) {
+        copy_row(x.rounded, row, input_.rounded, slots[as_size(slot)].tile_row);
+      }
       if (forms.block32) copy_row(x.block32, row, input_.block32, slot);
       if (forms.block256) copy_row(x.block256, row, input_.block256, slot);
     }
   });
+}
+
+// The forms of all slots, whose floats these are.
+ActivationRows Experts::rows_from(const float* floats, int width) const {
+  ActivationRows rows{.floats = floats,
+                      .rounded = buffers_.rounded,
+                      .block32 = buffers_.rows32,
+                      .block256 = buffers_.rows256};
+  rows.rounded.k = rows.block32.k = rows.block256.k = width;
+  rows.rounded.rows = rows.block32.rows = rows.block256.rows =
+      static_cast<int>(groups_.slots().size());
+  return rows;
 }
 
 void Experts::gate_and_up(const LayerWeights& layer) {
@@ -177,6 +211,7 @@ void Experts::activate_part(const Expert& expert, const ExpertGroups::Group& gro
             .panels = panels,
             .x = &input_,
             .first_row = is_gathered_ ? group.first_slot : 0,
+            .tile_row = is_gathered_ ? groups_.slots_of(group).front().tile_row : 0,
             .rows = group.count};
   multiply(part, gate, width, worker);
   part.linear = &expert.up;
@@ -188,18 +223,19 @@ void Experts::activate_part(const Expert& expert, const ExpertGroups::Group& gro
     activate(gate + as_size(row) * width, up + as_size(row) * as_size(count), count);
 }
 
-void Experts::quantize_activated(const LayerWeights& layer) {
+void Experts::convert_activated(const LayerWeights& layer) {
   Forms forms;
   for (const ExpertGroups::Group& group : groups_.groups())
     forms.include(layer.experts[as_size(group.expert)].down);
-  activated_ = {
-      .floats = buffers_.activated, .block32 = buffers_.rows32, .block256 = buffers_.rows256};
-  activated_.block32.k = activated_.block256.k = parts_.config.expert_width;
-  if (!forms.block32 && !forms.block256) return;
-  const auto slots = static_cast<int>(groups_.slots().size());
-  activated_.block32.rows = activated_.block256.rows = slots;
+  activated_ = rows_from(buffers_.activated, parts_.config.expert_width);
+  if (!forms.rounded && !forms.block32 && !forms.block256) return;
+  const std::span<const ExpertGroups::Slot> slots = groups_.slots();
   const size_t width = as_size(parts_.config.expert_width);
-  parts_.pool.parallel_for(slots, 1, [&](Range range, int) {
+  parts_.pool.parallel_for(static_cast<int>(slots.size()), 1, [&](Range range, int) {
+    for (int slot = range.begin; forms.rounded && slot < range.end; ++slot) {
+      parts_.table.round_rows(buffers_.activated + as_size(slot) * width, width, 0, 1,
+                              from_row(activated_.rounded, slots[as_size(slot)].tile_row, 1));
+    }
     for (const kernel::QuantizedRows* rows : {&activated_.block32, &activated_.block256}) {
       if (!(rows->block == 32 ? forms.block32 : forms.block256)) continue;
       parts_.table.quantize_rows(buffers_.activated, width, range.begin, range.end, *rows);
@@ -231,6 +267,7 @@ void Experts::add_part(const Linear& linear, const ExpertGroups::Group& group, R
                   .panels = panels,
                   .x = &activated_,
                   .first_row = group.first_slot,
+                  .tile_row = groups_.slots_of(group).front().tile_row,
                   .rows = group.count};
   multiply(part, tile, as_size(count), worker);
   for (const ExpertGroups::Slot& slot : groups_.slots_of(group)) {
@@ -248,8 +285,10 @@ void Experts::multiply(const Part& part, float* y, size_t stride, int worker) co
   const bool wants256 = kernel::activation_kind(matrix.format) == ActivationKind::kBlock256;
   const kernel::QuantizedRows quantized =
       from_row(wants256 ? part.x->block256 : part.x->block32, part.first_row, part.rows);
+  const kernel::RoundedRows rounded = from_row(part.x->rounded, part.tile_row, part.rows);
   parts_.table.matmul(matrix,
                       {.floats = part.x->floats + as_size(part.first_row) * as_size(matrix.k),
+                       .rounded = &rounded,
                        .quantized = &quantized,
                        .rows = part.rows},
                       {.y = y,

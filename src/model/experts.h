@@ -32,6 +32,7 @@ namespace inferno::model {
 // Rows of activations in the forms that products want them in.
 struct ActivationRows {
   const float* floats = nullptr;  // [rows, width]
+  kernel::RoundedRows rounded{};
   kernel::QuantizedRows block32{};
   kernel::QuantizedRows block256{};
 };
@@ -43,6 +44,7 @@ class Experts {
     float* logits;                          // [T, X]
     ExpertChoice* choices;                  // [T, used]
     float* gathered;                        // [T used, D]
+    kernel::RoundedRows rounded;            // the same in tiles, max(D, F)
     kernel::QuantizedRows rows32, rows256;  // [T used, max(D, F)]
     float* activated;                       // [T used, F]
     float* tiles;                           // per worker: part of a product's result
@@ -74,6 +76,7 @@ class Experts {
   // Which forms of activations some matrices want.
   struct Forms {
     bool floats = false;
+    bool rounded = false;
     bool block32 = false;
     bool block256 = false;
     void include(const Linear& linear);
@@ -85,15 +88,17 @@ class Experts {
     Range panels;
     const ActivationRows* x;
     int first_row;  // of x
+    int tile_row;   // where that is in x->rounded, the first of a tile
     int rows;
   };
 
   void choose(int rows);
   void gather(const LayerWeights& layer, const ActivationRows& x);
+  ActivationRows rows_from(const float* floats, int width) const;
   void gate_and_up(const LayerWeights& layer);
   void activate_part(const Expert& expert, const ExpertGroups::Group& group, Range panels,
                      int worker);
-  void quantize_activated(const LayerWeights& layer);
+  void convert_activated(const LayerWeights& layer);
   void down(const LayerWeights& layer);
   void add_part(const Linear& linear, const ExpertGroups::Group& group, Range panels, int worker);
   void multiply(const Part& part, float* y, size_t stride, int worker) const;

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstring>
 #include <memory>
+#include <optional>
 #include <random>
 #include <vector>
 
@@ -79,9 +80,13 @@ class ExpertRig {
   // The rows of x in the forms that kernels want.
   void prepare(const std::vector<float>& x, int rows) {
     const int width = layer_.config().width;
-    block32_ =
-        std::make_unique<kernel::Activations>(x, rows, width, kernel::ActivationKind::kBlock32);
+    floats_ = x;
+    block32_.reset();
     block256_.reset();
+    if (width % 32 == 0) {
+      block32_ =
+          std::make_unique<kernel::Activations>(x, rows, width, kernel::ActivationKind::kBlock32);
+    }
     if (width % 256 == 0) {
       block256_ =
           std::make_unique<kernel::Activations>(x, rows, width, kernel::ActivationKind::kBlock256);
@@ -91,29 +96,42 @@ class ExpertRig {
   // Requires: prepare() was called for rows.end rows; logits [rows of the range, X].
   void add(const float* logits, Range rows, float* hidden) {
     const ModelConfig& c = layer_.config();
-    const auto count = static_cast<size_t>(rows.end - rows.begin);
+    const int count = rows.end - rows.begin;
     std::memcpy(experts_->logits(), logits,
-                count * static_cast<size_t>(c.expert_count) * sizeof(float));
-    const auto from = [&](kernel::QuantizedRows part) {
+                static_cast<size_t>(count) * static_cast<size_t>(c.expert_count) * sizeof(float));
+    const auto from = [&](const std::unique_ptr<kernel::Activations>& all) {
+      if (all == nullptr) return kernel::QuantizedRows{};
+      kernel::QuantizedRows part = all->quantized();
       const size_t first = static_cast<size_t>(rows.begin) * static_cast<size_t>(part.k);
       part.q += first;
       part.scale += first / static_cast<size_t>(part.block);
       part.sum += first / 16;
       return part;
     };
-    const float* floats =
-        block32_->input().floats + static_cast<size_t>(rows.begin) * static_cast<size_t>(c.width);
-    experts_->add(layer_.layer(),
-                  {.floats = floats,
-                   .block32 = from(block32_->quantized()),
-                   .block256 = block256_ ? from(block256_->quantized()) : kernel::QuantizedRows{}},
-                  static_cast<int>(count), hidden);
+    const auto width = static_cast<std::ptrdiff_t>(c.width);
+    ActivationRows input{.floats = floats_.data() + rows.begin * width,
+                         .rounded = {},
+                         .block32 = from(block32_),
+                         .block256 = from(block256_)};
+    std::optional<kernel::Activations> rounded;  // of the range, for it begins in no tile of all
+    if (wants_rounded()) {
+      rounded.emplace(std::vector<float>(input.floats, input.floats + count * width), count,
+                      c.width, kernel::ActivationKind::kRounded);
+      input.rounded = *rounded->input().rounded;
+    }
+    experts_->add(layer_.layer(), input, count, hidden);
   }
 
  private:
+  bool wants_rounded() const {
+    return kernel::activation_kind(layer_.layer().experts.front().gate.matrix.format) ==
+           kernel::ActivationKind::kRounded;
+  }
+
   const ExpertLayer& layer_;
   Buffer buffer_;
   std::optional<Experts> experts_;
+  std::vector<float> floats_;
   std::unique_ptr<kernel::Activations> block32_, block256_;
 };
 

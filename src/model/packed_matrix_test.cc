@@ -248,6 +248,9 @@ void expect_products(const MatrixSource& matrix, float rounding) {
       for (int i = 0; i < shape.k; ++i) {
         const size_t at = as_size(r * shape.k + i);
         double xi = static_cast<double>(x.input().floats[at]);
+        if (x.is_rounded()) {
+          xi = static_cast<double>(kernel::rounded_value(*x.input().rounded, r, i));
+        }
         if (kind == kernel::ActivationKind::kBlock32) {
           const kernel::QuantizedRows& q = *x.input().quantized;
           xi = static_cast<double>(q.scale[at / 32]) * q.q[at];

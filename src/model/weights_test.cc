@@ -42,22 +42,15 @@ TEST_P(WeightsOf, PackedMatricesHoldTheFilesValues) {
   ASSERT_TRUE(tensor);
   std::vector<float> values(static_cast<size_t>(element_count(*tensor)));
   ASSERT_TRUE(kernel::dequantize(tensor->type, tensor->data, values.size(), values.data()));
-  ASSERT_EQ(kernel::activation_kind(down.matrix.format), kernel::ActivationKind::kFloat);
-  std::vector<float> x(static_cast<size_t>(down.inputs()));
-  std::vector<float> y(static_cast<size_t>(down.outputs()));
-  auto scratch = Buffer::allocate(kernel::kMatmulScratchBytes, "test");
+  const auto kind = kernel::activation_kind(down.matrix.format);
+  std::vector<float> one(static_cast<size_t>(down.inputs()));
   for (const int column : {0, 7, down.inputs() - 1}) {
-    std::ranges::fill(x, 0.0f);
-    x[static_cast<size_t>(column)] = 1.0f;
-    kernel::best_table().matmul(down.matrix, {.floats = x.data(), .quantized = nullptr, .rows = 1},
-                                {.y = y.data(),
-                                 .stride = y.size(),
-                                 .panel_begin = 0,
-                                 .panel_end = down.panel_count(),
-                                 .accumulate = false},
-                                scratch->data());
+    std::ranges::fill(one, 0.0f);
+    one[static_cast<size_t>(column)] = 1.0f;
+    const kernel::Activations x(one, 1, down.inputs(), kind);
+    const std::vector<float> y = kernel::product(kernel::best_table(), down.matrix, x.input());
     for (size_t row = 0; row < y.size(); ++row) {
-      EXPECT_EQ(y[row], values[row * x.size() + static_cast<size_t>(column)]);
+      EXPECT_EQ(y[row], values[row * one.size() + static_cast<size_t>(column)]);
     }
   }
 }

@@ -8,8 +8,9 @@ void matmul(const PackedMatrix& w, const MatmulInput& x, const MatmulOutput& out
   switch (w.format) {
     case PackedFormat::kF32:
     case PackedFormat::kF16:
-    case PackedFormat::kBF16:
       return matmul_floats(w, x, out, scratch);
+    case PackedFormat::kBF16:
+      return matmul_bf16(w, x, out, scratch);
     case PackedFormat::kQ4:
     case PackedFormat::kQ5:
     case PackedFormat::kQ8:

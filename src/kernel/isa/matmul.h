@@ -11,6 +11,8 @@ void matmul(const PackedMatrix& w, const MatmulInput& x, const MatmulOutput& out
 // The parts of it, by kind of format.
 void matmul_floats(const PackedMatrix& w, const MatmulInput& x, const MatmulOutput& out,
                    uint8_t* scratch);
+void matmul_bf16(const PackedMatrix& w, const MatmulInput& x, const MatmulOutput& out,
+                 uint8_t* scratch);
 void matmul_groups(const PackedMatrix& w, const MatmulInput& x, const MatmulOutput& out,
                    uint8_t* scratch);
 void matmul_super_blocks(const PackedMatrix& w, const MatmulInput& x, const MatmulOutput& out,
@@ -19,5 +21,8 @@ void matmul_super_blocks(const PackedMatrix& w, const MatmulInput& x, const Matm
 // KernelTable::quantize_rows.
 void quantize_rows(const float* x, size_t x_stride, int row_begin, int row_end,
                    const QuantizedRows& out);
+// KernelTable::round_rows.
+void round_rows(const float* x, size_t x_stride, int row_begin, int row_end,
+                const RoundedRows& out);
 
 }  // namespace inferno::kernel::INFERNO_ISA

@@ -1,8 +1,9 @@
-// KernelTable::matmul of the AMX table: tiles for many rows of quantized formats, AVX-512 for the
-// rest.
+// KernelTable::matmul of the AMX table: tiles for many rows of quantized formats and for bfloat16,
+// AVX-512 for the rest.
 #if defined(INFERNO_ISA_AVX512)
 #include "kernel/isa/matmul_amx.h"
 
+#include "kernel/isa/matmul_amx_bf16.h"
 #include "kernel/isa/table.h"
 
 namespace inferno::kernel::INFERNO_ISA {
@@ -12,6 +13,9 @@ void matmul_amx(const PackedMatrix& w, const MatmulInput& x, const MatmulOutput&
   if (x.rows >= kLeastAmxRows && x.quantized != nullptr) {
     const MatmulJob job = {w, *x.quantized, x.rows, out, scratch};
     if (amx_groups(job) || amx_super_blocks(job)) return;
+  }
+  if (w.format == PackedFormat::kBF16 && x.rows >= kLeastAmxBf16Rows) {
+    return matmul_amx_bf16(w, x, out, scratch);
   }
   matmul(w, x, out, scratch);
 }

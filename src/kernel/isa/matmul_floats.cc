@@ -1,4 +1,4 @@
-// Matrix products with float weights (kF32, kF16, kBF16): per output one chain of fma over k
+// Matrix products with float weights (kF32, kF16): per output one chain of fma over k
 // ascending.
 //
 // Few rows: kDirectPanels panels side by side, because one chain is bound by the latency of fma.
@@ -30,10 +30,8 @@ template <PackedFormat kFormat>
 INFERNO_INLINE inline Floats load_weights(const uint8_t* panel, int k) {
   if constexpr (kFormat == PackedFormat::kF32) {
     return load(reinterpret_cast<const float*>(panel) + k * 16);
-  } else if constexpr (kFormat == PackedFormat::kF16) {
-    return load_f16(reinterpret_cast<const uint16_t*>(panel) + k * 16);
   } else {
-    return load_bf16(reinterpret_cast<const uint16_t*>(panel) + k * 16);
+    return load_f16(reinterpret_cast<const uint16_t*>(panel) + k * 16);
   }
 }
 
@@ -194,8 +192,7 @@ void matmul_floats(const PackedMatrix& w, const MatmulInput& x, const MatmulOutp
                    uint8_t* scratch) {
   const FloatJob job = {w, x.floats, x.rows, out, scratch};
   if (w.format == PackedFormat::kF32) return multiply<PackedFormat::kF32>(job);
-  if (w.format == PackedFormat::kF16) return multiply<PackedFormat::kF16>(job);
-  return multiply<PackedFormat::kBF16>(job);
+  return multiply<PackedFormat::kF16>(job);
 }
 
 }  // namespace inferno::kernel::INFERNO_ISA

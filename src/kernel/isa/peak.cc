@@ -52,6 +52,24 @@ uint64_t int8_products(int iterations, int32_t* sink) {
   return static_cast<uint64_t>(iterations) * kChains * 64 * 2;
 }
 
+uint64_t bf16_products(int iterations, float* sink) {
+  constexpr int kChains = 16;
+  __m512 sums[kChains] = {};
+  __m512 a = _mm512_set1_ps(0.5f);
+  for (__m512& sum : sums)
+    asm volatile("" : "+v"(sum));
+  for (int i = 0; i < iterations; ++i) {
+    for (__m512& sum : sums)
+      sum = _mm512_fmadd_ps(sum, a, a);
+    asm volatile("" : "+v"(a));
+  }
+  __m512 total = sums[0];
+  for (int i = 1; i < kChains; ++i)
+    total = _mm512_add_ps(total, sums[i]);
+  *sink = _mm512_cvtss_f32(total);
+  return static_cast<uint64_t>(iterations) * kChains * 16 * 2;
+}
+
 #elif defined(INFERNO_ISA_AVX2)
 
 uint64_t read_stream(const uint8_t* data, size_t bytes) {
@@ -99,6 +117,24 @@ uint64_t int8_products(int iterations, int32_t* sink) {
   return static_cast<uint64_t>(iterations) * kChains * 32 * 2;
 }
 
+uint64_t bf16_products(int iterations, float* sink) {
+  constexpr int kChains = 12;
+  __m256 sums[kChains] = {};
+  __m256 a = _mm256_set1_ps(0.5f);
+  for (__m256& sum : sums)
+    asm volatile("" : "+x"(sum));
+  for (int i = 0; i < iterations; ++i) {
+    for (__m256& sum : sums)
+      sum = _mm256_fmadd_ps(sum, a, a);
+    asm volatile("" : "+x"(a));
+  }
+  __m256 total = sums[0];
+  for (int i = 1; i < kChains; ++i)
+    total = _mm256_add_ps(total, sums[i]);
+  *sink = _mm256_cvtss_f32(total);
+  return static_cast<uint64_t>(iterations) * kChains * 8 * 2;
+}
+
 #else
 
 uint64_t read_stream(const uint8_t* data, size_t bytes) {
@@ -123,6 +159,19 @@ uint64_t int8_products(int iterations, int32_t* sink) {
   *sink = 0;
   for (const int32_t sum : sums)
     *sink ^= sum;
+  return static_cast<uint64_t>(iterations) * kLanes * 2;
+}
+
+uint64_t bf16_products(int iterations, float* sink) {
+  constexpr int kLanes = 16;
+  float sums[kLanes] = {};
+  for (int i = 0; i < iterations; ++i) {
+    for (float& sum : sums)
+      sum = __builtin_fmaf(sum, 0.5f, static_cast<float>(i & 7));
+  }
+  *sink = 0.0f;
+  for (const float sum : sums)
+    *sink += sum;
   return static_cast<uint64_t>(iterations) * kLanes * 2;
 }
 

@@ -16,4 +16,7 @@ uint64_t read_stream(const uint8_t* data, size_t bytes);
 // *sink.
 uint64_t int8_products(int iterations, int32_t* sink);
 
+// The same of what multiplies kBF16: fused multiply-adds of floats, or the tiles' products.
+uint64_t bf16_products(int iterations, float* sink);
+
 }  // namespace inferno::kernel::INFERNO_ISA

@@ -1,6 +1,7 @@
 // Writing keys and values into their pages (kernels.h, store_kv): converted a vector at a time,
 // keys then scattered into their column of the page.
 #include "kernel/isa/attend.h"
+#include "kernel/isa/bf16.h"
 #include "kernel/isa/vec.h"
 
 namespace inferno::kernel::INFERNO_ISA {
@@ -14,14 +15,6 @@ struct Slot {
   uint8_t* page;
   int index;  // 0 to 15
 };
-
-// bfloat16 bits, to nearest even; a NaN stays one.
-inline uint16_t bf16_of_float(float value) {
-  uint32_t bits;
-  __builtin_memcpy(&bits, &value, 4);
-  if ((bits & 0x7FFFFFFFu) > 0x7F800000u) return static_cast<uint16_t>(bits >> 16 | 0x40u);
-  return static_cast<uint16_t>((bits + 0x7FFFu + (bits >> 16 & 1u)) >> 16);
-}
 
 // How 16 floats become 16 elements of the cache.
 struct ToF32 {

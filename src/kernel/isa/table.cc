@@ -18,6 +18,7 @@ const KernelTable kTable = {
 #endif
     .matmul = matmul,
     .quantize_rows = quantize_rows,
+    .round_rows = round_rows,
     .attend = attend,
     .attend_spans = attend_spans,
     .merge_spans = merge_spans,
@@ -35,6 +36,7 @@ const KernelTable kTable = {
     .sum_exp = sum_exp,
     .read_stream = read_stream,
     .int8_products = int8_products,
+    .bf16_products = bf16_products,
 };
 
 }  // namespace inferno::kernel::INFERNO_ISA

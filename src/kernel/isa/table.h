@@ -17,6 +17,7 @@ extern const KernelTable kTable;
 void matmul_amx(const PackedMatrix& w, const MatmulInput& x, const MatmulOutput& out,
                 uint8_t* scratch);
 uint64_t int8_products_amx(int iterations, int32_t* sink);
+uint64_t bf16_products_amx(int iterations, float* sink);
 }  // namespace avx512
 
 // avx512::kTable with matrix products by AMX. Requires: the CPU has both and the process may use

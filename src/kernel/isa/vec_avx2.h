@@ -89,6 +89,19 @@ inline Floats load_bf16(const uint16_t* p) {
           _mm256_castsi256_ps(_mm256_slli_epi32(high, 16))};
 }
 
+struct FloatPairs {
+  Floats first, second;
+};
+inline FloatPairs load_bf16_pairs(const uint16_t* p) {
+  const __m256i low = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
+  const __m256i high = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p + 16));
+  const __m256i upper = _mm256_set1_epi32(static_cast<int>(0xFFFF0000u));
+  return {{_mm256_castsi256_ps(_mm256_slli_epi32(low, 16)),
+           _mm256_castsi256_ps(_mm256_slli_epi32(high, 16))},
+          {_mm256_castsi256_ps(_mm256_and_si256(low, upper)),
+           _mm256_castsi256_ps(_mm256_and_si256(high, upper))}};
+}
+
 inline Floats add(Floats a, Floats b) {
   return {_mm256_add_ps(a.low, b.low), _mm256_add_ps(a.high, b.high)};
 }

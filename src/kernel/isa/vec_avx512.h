@@ -79,6 +79,16 @@ inline Floats load_bf16(const uint16_t* p) {
   return {_mm512_castsi512_ps(_mm512_maskz_slli_epi32(kAllLanes, wide, 16))};
 }
 
+struct FloatPairs {
+  Floats first, second;
+};
+inline FloatPairs load_bf16_pairs(const uint16_t* p) {
+  const __m512i pairs = _mm512_loadu_si512(p);
+  const __m512i upper = _mm512_set1_epi32(static_cast<int>(0xFFFF0000u));
+  return {{_mm512_castsi512_ps(_mm512_maskz_slli_epi32(kAllLanes, pairs, 16))},
+          {_mm512_castsi512_ps(_mm512_and_si512(pairs, upper))}};
+}
+
 inline Floats add(Floats a, Floats b) {
   return {_mm512_add_ps(a.v, b.v)};
 }

@@ -111,6 +111,21 @@ inline Floats load_bf16(const uint16_t* p) {
   return result;
 }
 
+// 16 pairs of bfloat16, apart.
+struct FloatPairs {
+  Floats first, second;  // lane i is p[2 i], p[2 i + 1]
+};
+inline FloatPairs load_bf16_pairs(const uint16_t* p) {
+  FloatPairs result;
+  for (int i = 0; i < 16; ++i) {
+    const uint32_t first = static_cast<uint32_t>(p[2 * i]) << 16;
+    const uint32_t second = static_cast<uint32_t>(p[2 * i + 1]) << 16;
+    __builtin_memcpy(&result.first.lane[i], &first, 4);
+    __builtin_memcpy(&result.second.lane[i], &second, 4);
+  }
+  return result;
+}
+
 inline Floats add(Floats a, Floats b) {
   INFERNO_LANES(Floats, a.lane[i] + b.lane[i]);
 }
