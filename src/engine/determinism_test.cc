@@ -268,6 +268,8 @@ INSTANTIATE_TEST_SUITE_P(
         Subject{.name = "qwen3moe_q8",
                 .path = conformance("qwen3moe/hf"),
                 .quantization = model::Quantization::kQ8},
+        Subject{"gptoss_folder", conformance("gptoss/hf")},
+        Subject{"gptoss_mxfp4", conformance("gptoss-mxfp4/hf")},
         Subject{"llama_q4_k_m", conformance("llama-quantized/model-Q4_K_M.gguf")},
         Subject{"llama_q5_0", conformance("llama-quantized/model-Q5_0.gguf")},
         Subject{"smollm2", model_cache() / "SmolLM2-135M-Instruct.Q4_1.gguf", false, true},

@@ -112,7 +112,10 @@ struct KernelTable {
   void (*multiply_scalar)(float* y, float factor, int count);      // y *= factor
   void (*silu_multiply)(float* gate, const float* up, int count);  // gate = silu(gate) * up
   void (*gelu_tanh_multiply)(float* gate, const float* up,
-                             int count);            // gate = gelu_tanh(gate) * up
+                             int count);  // gate = gelu_tanh(gate) * up
+  // gate = (up + 1) * g / (1 + e^(-alpha g)), where g is gate with the limit as its maximum and up
+  // is cut off at both ends; NaN stays NaN.
+  void (*clamped_swiglu)(float* gate, const float* up, int count, const ClampedSwiglu& rule);
   void (*softcap)(float* y, float cap, int count);  // y = cap * tanh(y / cap)
 
   // Largest element and the lowest index that holds it; NaN is never the largest.

@@ -49,6 +49,12 @@ void gelu_tanh_multiply(benchmark::State& state) {
           [](const KernelTable& t, float* x, float* y, int n) { t.gelu_tanh_multiply(y, x, n); });
 }
 
+void clamped_swiglu(benchmark::State& state) {
+  measure(state, 3, [](const KernelTable& t, float* x, float* y, int n) {
+    t.clamped_swiglu(y, x, n, {1.702f, 7.0f});
+  });
+}
+
 void argmax(benchmark::State& state) {
   measure(state, 1, [](const KernelTable& t, float* x, float* y, int n) {
     int index;
@@ -77,6 +83,7 @@ BENCHMARK(rms_norm)->Apply(rows_and_logits);
 BENCHMARK(add)->Apply(rows_and_logits);
 BENCHMARK(silu_multiply)->Apply(rows_and_logits);
 BENCHMARK(gelu_tanh_multiply)->Apply(rows_and_logits);
+BENCHMARK(clamped_swiglu)->Apply(rows_and_logits);
 BENCHMARK(argmax)->Apply(rows_and_logits);
 BENCHMARK(block_maxima)->Apply(rows_and_logits);
 BENCHMARK(sum_exp)->Apply(rows_and_logits);

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <random>
@@ -167,6 +168,7 @@ std::vector<std::vector<float>> through_all(const KernelTable& t, const std::vec
       changed(x, [&](float* y) { t.silu_multiply(y, other.data(), n); }),
       changed(x, [&](float* y) { t.gelu_tanh_multiply(y, other.data(), n); }),
       changed(x, [&](float* y) { t.softcap(y, 30.0f, n); }),
+      changed(x, [&](float* y) { t.clamped_swiglu(y, other.data(), n, {1.702f, 4.0f}); }),
   };
 }
 
@@ -211,7 +213,25 @@ TEST(Elementwise, AgreesWithDoublePrecision) {
       ASSERT_LT(error_of(got[2][i], a / (1 + std::exp(-a)) * b, 1e-3), 2e-6);
       ASSERT_LT(error_of(got[3][i], a / 2 * (1 + std::tanh(inner)) * b, 0.01), 2e-6) << a;
       ASSERT_LT(error_of(got[4][i], 30 * std::tanh(a / 30), 1e-6), 2e-6);
+      const double gate = std::min(a, 4.0), up = std::clamp(b, -4.0, 4.0) + 1;
+      const double slope = static_cast<double>(1.702f);
+      ASSERT_LT(error_of(got[5][i], gate / (1 + std::exp(-slope * gate)) * up, 1e-2), 3e-6) << a;
     }
+  }
+}
+
+TEST(ClampedSwiglu, CutsTheGateAboveAndUpOnBothSides) {
+  const std::vector<float> gate = {5.0f, 2.0f, -50.0f, kInfinity, 2.0f, 2.0f, kNan, 2.0f};
+  const std::vector<float> up = {0.0f, 9.0f, 0.0f, 0.0f, -9.0f, -kInfinity, 0.0f, kNan};
+  constexpr ClampedSwiglu kRule = {.alpha = 1.5f, .limit = 2.0f};
+  const double at_limit = 2.0 / (1.0 + std::exp(-3.0));
+  for (const KernelTable* t : tables_of_this_cpu()) {
+    const auto got = changed(gate, [&](float* y) { t->clamped_swiglu(y, up.data(), 8, kRule); });
+    const std::vector<double> expected = {at_limit, 3 * at_limit, 0.0,
+                                          at_limit, -at_limit,    -at_limit};
+    for (size_t i = 0; i < expected.size(); ++i)
+      EXPECT_NEAR(got[i], expected[i], 1e-6) << name_of(t->isa) << " element " << i;
+    EXPECT_TRUE(std::isnan(got[6]) && std::isnan(got[7])) << name_of(t->isa);
   }
 }
 

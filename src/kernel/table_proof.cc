@@ -276,6 +276,10 @@ class Trial {
         }))
       return "gelu_tanh_multiply";
     if (!alike(kWidth, [&](const KernelTable& t, Values& y) {
+          t.clamped_swiglu(y.data(), other.data(), width, {1.702f, 3.0f});
+        }))
+      return "clamped_swiglu";
+    if (!alike(kWidth, [&](const KernelTable& t, Values& y) {
           t.add(y.data(), other.data(), width);
           t.multiply_scalar(y.data(), 0.7f, width);
           t.softcap(y.data(), 3.0f, width);

@@ -162,6 +162,12 @@ struct MatmulOutput {
   bool accumulate;  // y += result (a residual) instead of y = result
 };
 
+// The activation of gpt-oss's experts: its slope, and where gate and up are cut off.
+struct ClampedSwiglu {
+  float alpha;
+  float limit;
+};
+
 // Element type of the KV cache. kInt8 has one scale per key and one per value of each position and
 // head: key ~= scale * code.
 enum class KvType : uint8_t { kF32, kF16, kBF16, kInt8 };

@@ -7,6 +7,7 @@
 
 #include "base/check.h"
 #include "model/checkpoint_names.h"
+#include "model/expert_stack.h"
 #include "model/gguf.h"
 #include "model/json_file.h"
 #include "model/packed_matrix.h"
@@ -82,6 +83,9 @@ struct Checkpoint::Files {
   Result<void> open_folder(const fs::path& path, Need need);
   Result<void> open_weights(const fs::path& path);
   Result<void> check_tensors() const;
+  Result<void> check(const std::string& name) const;
+  // As find(), and its shape is what the configuration asks for.
+  Result<Tensor> find_fitting(std::string_view name) const;
   // The tensor of a canonical name as the file has it; kNotFound when there is none.
   Result<Tensor> find(std::string_view name) const;
   // One expert's tensor within that of all.
@@ -89,6 +93,12 @@ struct Checkpoint::Files {
                                std::string_view name) const;
   // The parts of a packed matrix of a canonical name; none when it is not packed, or not there.
   Result<std::optional<PackedParts>> find_parts(std::string_view name) const;
+  // Where a folder has it in a tensor of all experts; none for other names, and in GGUF files.
+  std::optional<ExpertSlice> slice_of(std::string_view name) const;
+  // An error that says which file it is about.
+  std::unexpected<Error> in_file(const Error& error) const {
+    return fail(error.fault, "{}: {}", label, error.message);
+  }
 };
 
 Result<void> Checkpoint::Files::open_gguf(const fs::path& path, Need need) {
@@ -148,7 +158,9 @@ Result<void> Checkpoint::Files::open_folder(const fs::path& path, Need need) {
 
 Result<Tensor> Checkpoint::Files::find(std::string_view name) const {
   if (gguf) {
-    if (const Tensor* tensor = gguf->find_tensor(name)) return *tensor;
+    const std::string own = config ? gguf_name(*config, name) : std::string(name);
+    if (const Tensor* tensor = gguf->find_tensor(own)) return *tensor;
+    if (own != name) return fail(Fault::kNotFound, "{}: tensor '{}' is missing", label, own);
     if (config) {
       if (const std::optional<StackedName> stacked = stacked_name(*config, name)) {
         const Tensor* all = gguf->find_tensor(stacked->name);
@@ -206,23 +218,51 @@ Result<std::optional<PackedParts>> Checkpoint::Files::find_parts(std::string_vie
     if (!is_head && !before.empty()) break;
     Result<std::optional<PackedParts>> parts =
         find_packed(*weights, config->packing, std::string(before) + own, size);
-    if (!parts) return fail(parts.error().fault, "{}: {}", label, parts.error().message);
+    if (!parts) return in_file(parts.error());
     if (*parts) return parts;
   }
   return std::nullopt;
 }
 
+std::optional<ExpertSlice> Checkpoint::Files::slice_of(std::string_view name) const {
+  if (!weights || !config) return std::nullopt;
+  return folder_slice(*config, name, prefix);
+}
+
+Result<Tensor> Checkpoint::Files::find_fitting(std::string_view name) const {
+  Result<Tensor> tensor = find(name);
+  if (!tensor || !config) return tensor;
+  const std::optional<std::vector<int64_t>> expected = expected_shape(*config, name);
+  if (!expected || tensor->shape == *expected) return tensor;
+  return fail(Fault::kCorrupt, "{}: tensor '{}' has shape {}, expected {}", label, tensor->name,
+              shape_text(tensor->shape), shape_text(*expected));
+}
+
+Result<void> Checkpoint::Files::check(const std::string& name) const {
+  if (const std::optional<ExpertSlice> slice = slice_of(name)) {
+    if (slice->is_bias) {
+      const auto bias = expert_bias(*weights, *slice);
+      if (!bias) return in_file(bias.error());
+      return {};
+    }
+    const auto matrix = expert_matrix(*weights, *slice);
+    if (!matrix) return in_file(matrix.error());
+    return {};
+  }
+  const Result<std::optional<PackedParts>> parts = find_parts(name);
+  if (!parts) return std::unexpected(parts.error());
+  if (*parts) return {};
+  const Result<Tensor> tensor = find_fitting(name);
+  if (!tensor) return std::unexpected(tensor.error());
+  return {};
+}
+
 Result<void> Checkpoint::Files::check_tensors() const {
-  for (const std::string& name : required_tensors(*config)) {
-    const Result<std::optional<PackedParts>> parts = find_parts(name);
-    if (!parts) return std::unexpected(parts.error());
-    if (*parts) continue;
-    const Result<Tensor> tensor = find(name);
-    if (!tensor) return std::unexpected(tensor.error());
-    const std::vector<int64_t> expected = *expected_shape(*config, name);
-    if (tensor->shape != expected) {
-      return fail(Fault::kCorrupt, "{}: tensor '{}' has shape {}, expected {}", label, name,
-                  shape_text(tensor->shape), shape_text(expected));
+  for (int layer = -1; layer < config->layer_count; ++layer) {
+    const std::vector<std::string> names =
+        layer < 0 ? required_tensors(*config) : required_tensors(*config, layer);
+    for (const std::string& name : names) {
+      if (const Result<void> done = check(name); !done) return done;
     }
   }
   return {};
@@ -252,33 +292,46 @@ const ModelConfig& Checkpoint::config() const {
 }
 
 bool Checkpoint::has(std::string_view name) const {
+  if (files_->slice_of(name)) return files_->check(std::string(name)).has_value();
   if (files_->find(name)) return true;
   const Result<std::optional<PackedParts>> parts = files_->find_parts(name);
   return parts && parts->has_value();
 }
 
 Result<Tensor> Checkpoint::tensor(std::string_view name) const {
-  Result<Tensor> tensor = files_->find(name);
-  if (!tensor || !has_config()) return tensor;
-  const std::optional<std::vector<int64_t>> expected = expected_shape(config(), name);
-  if (expected && tensor->shape != *expected) {
-    return fail(Fault::kCorrupt, "{}: tensor '{}' has shape {}, expected {}", files_->label, name,
-                shape_text(tensor->shape), shape_text(*expected));
-  }
-  return tensor;
+  return files_->find_fitting(name);
 }
 
 Result<std::unique_ptr<MatrixSource>> Checkpoint::matrix(std::string_view name) const {
+  if (const std::optional<ExpertSlice> slice = files_->slice_of(name); slice && !slice->is_bias) {
+    auto matrix = expert_matrix(*files_->weights, *slice);
+    if (matrix) return matrix;
+    return files_->in_file(matrix.error());
+  }
   const Result<std::optional<PackedParts>> parts = files_->find_parts(name);
   if (!parts) return std::unexpected(parts.error());
   if (*parts) {
     auto matrix = open_packed(**parts);
     if (matrix) return matrix;
-    return fail(matrix.error().fault, "{}: {}", files_->label, matrix.error().message);
+    return files_->in_file(matrix.error());
   }
   const Result<Tensor> found = tensor(name);
   if (!found) return std::unexpected(found.error());
   return tensor_matrix(*found, files_->label);
+}
+
+Result<std::vector<float>> Checkpoint::floats(std::string_view name) const {
+  if (const std::optional<ExpertSlice> slice = files_->slice_of(name); slice && slice->is_bias) {
+    auto values = expert_bias(*files_->weights, *slice);
+    if (values) return values;
+    return files_->in_file(values.error());
+  }
+  const Result<Tensor> found = tensor(name);
+  if (!found) return std::unexpected(found.error());
+  std::vector<float> values(static_cast<size_t>(element_count(*found)));
+  if (kernel::dequantize(found->type, found->data, values.size(), values.data())) return values;
+  return fail(Fault::kInvalid, "{}: tensor '{}' has type {}, expected floats", files_->label,
+              found->name, kernel::name_of(found->type));
 }
 
 const std::vector<Tensor>& Checkpoint::file_tensors() const {

@@ -11,15 +11,15 @@
 //   rope_freqs.weight [rope_width / 2]
 //   blk.N.  attn_norm.weight [D]        attn_q.weight [H E, D]   attn_k.weight [K E, D]
 //           attn_v.weight [K E, D]      attn_output.weight [D, H E]   attn_q.bias ...
-//           attn_q_norm.weight [E]      attn_k_norm.weight [E]
+//           attn_q_norm.weight [E]      attn_k_norm.weight [E]       attn_sinks.weight [H]
 //           ffn_norm.weight [D]         ffn_gate.weight, ffn_up.weight [F, D]
 //           ffn_down.weight [D, F]
 //           ffn_gate_inp.weight [X, D]  of the router, and of expert E, which may be a part of the
 //           file's tensor of all experts: ffn_gate.E.weight, ffn_up.E.weight, ffn_down.E.weight
 //           post_attention_norm.weight, post_ffw_norm.weight [D]      of what each part returns
 //
-// A matrix may be packed: several tensors of the folder are one matrix (packed_matrix.h). Then
-// matrix() finds it by its name, and tensor() does not.
+// A matrix may be several tensors of the folder (packed_matrix.h), or lie scattered in one of all
+// experts, as its bias does (expert_stack.h): only matrix() and floats() find these by name.
 //
 // Threads: immutable once open; every method may be called from any thread.
 // Cost:    opening reads headers only; tensors stay in the mapped files.
@@ -64,8 +64,8 @@ class Checkpoint {
   // Requires: has_config().
   const ModelConfig& config() const;
 
-  // Whether tensor(name) or matrix(name) would find one. False for output.weight when embeddings
-  // are tied.
+  // Whether tensor(name), matrix(name) or floats(name) would find one. False for output.weight when
+  // embeddings are tied.
   bool has(std::string_view name) const;
 
   // The tensor of a canonical name, its shape checked against the configuration. kNotFound when
@@ -76,6 +76,10 @@ class Checkpoint {
   // kNotFound when there is none, kCorrupt when its parts do not fit, kInvalid when it cannot be
   // computed with. The checkpoint must outlive it.
   Result<std::unique_ptr<MatrixSource>> matrix(std::string_view name) const;
+
+  // The values of a vector of a canonical name: a norm, a bias. Errors as tensor()'s, and kInvalid
+  // when its type has no float values.
+  Result<std::vector<float>> floats(std::string_view name) const;
 
   // Every tensor of the files, under the names the files use.
   const std::vector<Tensor>& file_tensors() const;

@@ -56,6 +56,7 @@ enum class Length : uint8_t {
   kWidth,
   kQuery,
   kKeyValue,
+  kHeads,
   kHead,
   kFeedForward,
   kExperts,
@@ -72,6 +73,8 @@ int64_t value_of(Length length, const ModelConfig& config) {
       return int64_t{config.head_count} * config.head_width;
     case Length::kKeyValue:
       return int64_t{config.kv_head_count} * config.head_width;
+    case Length::kHeads:
+      return config.head_count;
     case Length::kHead:
       return config.head_width;
     case Length::kFeedForward:
@@ -99,6 +102,7 @@ constexpr LayerTensor kLayerTensors[] = {
     {"attn_output", "self_attn.o_proj", Length::kWidth, Length::kQuery},
     {"attn_q_norm", "self_attn.q_norm", Length::kHead, Length::kNone},
     {"attn_k_norm", "self_attn.k_norm", Length::kHead, Length::kNone},
+    {"attn_sinks", "self_attn.sinks", Length::kHeads, Length::kNone},
     {"ffn_gate", "mlp.gate_proj", Length::kFeedForward, Length::kWidth},
     {"ffn_up", "mlp.up_proj", Length::kFeedForward, Length::kWidth},
     {"ffn_down", "mlp.down_proj", Length::kWidth, Length::kFeedForward},
@@ -116,6 +120,7 @@ constexpr LayerTensor kPostNormTensors[] = {
 constexpr LayerTensor kRouters[] = {
     {"ffn_gate_inp", "block_sparse_moe.gate", Length::kExperts, Length::kWidth},  // Mixtral
     {"ffn_gate_inp", "mlp.gate", Length::kExperts, Length::kWidth},               // Qwen 3
+    {"ffn_gate_inp", "mlp.router", Length::kExperts, Length::kWidth},             // gpt-oss
 };
 
 // Of one expert. Folder parts are those of Mixtral, below "block_sparse_moe.experts.E.", and of
@@ -135,6 +140,10 @@ bool is_mixtral(const ModelConfig& config) {
   return config.architecture == Architecture::kLlama;
 }
 
+bool is_gpt_oss(const ModelConfig& config) {
+  return config.architecture == Architecture::kGptOss;
+}
+
 const ExpertTensor* find_expert_tensor(const ModelConfig& config, const ParsedName& name) {
   if (!name.expert || *name.expert >= config.expert_count) return nullptr;
   for (const ExpertTensor& row : kExpertTensors) {
@@ -149,7 +158,7 @@ const LayerTensor* find_layer_tensor(const ModelConfig& config, const ParsedName
     return row == nullptr ? nullptr : &row->tensor;
   }
   if (config.expert_count > 0 && name.part == kRouters[0].part) {
-    return is_mixtral(config) ? &kRouters[0] : &kRouters[1];
+    return &kRouters[is_mixtral(config) ? 0 : is_gpt_oss(config) ? 2 : 1];
   }
   if (config.has_post_norms) {
     for (const LayerTensor& row : kPostNormTensors) {
@@ -162,6 +171,7 @@ const LayerTensor* find_layer_tensor(const ModelConfig& config, const ParsedName
   return nullptr;
 }
 
+// Without the suffix.
 std::string folder_part(const ModelConfig& config, const ParsedName& name,
                         const LayerTensor& tensor) {
   const ExpertTensor* expert = find_expert_tensor(config, name);
@@ -176,9 +186,13 @@ std::string folder_part(const ModelConfig& config, const ParsedName& name,
 std::vector<std::string> feed_forward_parts(const ModelConfig& config, int layer) {
   if (!config.has_experts(layer)) return {"ffn_gate.weight", "ffn_up.weight", "ffn_down.weight"};
   std::vector<std::string> parts = {"ffn_gate_inp.weight"};
+  if (config.has_expert_biases) parts.emplace_back("ffn_gate_inp.bias");
   for (int expert = 0; expert < config.expert_count; ++expert) {
-    for (const ExpertTensor& row : kExpertTensors)
+    for (const ExpertTensor& row : kExpertTensors) {
       parts.push_back(fmt::format("{}.{}.weight", row.tensor.part, expert));
+      if (config.has_expert_biases)
+        parts.push_back(fmt::format("{}.{}.bias", row.tensor.part, expert));
+    }
   }
   return parts;
 }
@@ -208,22 +222,32 @@ std::optional<std::vector<int64_t>> expected_shape(const ModelConfig& config,
 std::vector<std::string> required_tensors(const ModelConfig& config) {
   std::vector<std::string> names = {"token_embd.weight", "output_norm.weight"};
   if (!config.has_tied_embeddings) names.emplace_back("output.weight");
-  std::vector<std::string_view> parts = {"attn_norm.weight",   "attn_q.weight",
-                                         "attn_k.weight",      "attn_v.weight",
-                                         "attn_output.weight", "ffn_norm.weight"};
+  return names;
+}
+
+std::vector<std::string> required_tensors(const ModelConfig& config, int layer) {
+  std::vector<std::string> parts = {"attn_norm.weight", "attn_q.weight",      "attn_k.weight",
+                                    "attn_v.weight",    "attn_output.weight", "ffn_norm.weight"};
   if (config.has_qkv_bias) parts.insert(parts.end(), {"attn_q.bias", "attn_k.bias", "attn_v.bias"});
   if (config.has_attention_output_bias) parts.emplace_back("attn_output.bias");
+  if (config.has_attention_sinks) parts.emplace_back("attn_sinks.weight");
   if (config.has_qk_norm) parts.insert(parts.end(), {"attn_q_norm.weight", "attn_k_norm.weight"});
   if (config.has_post_norms) {
     parts.insert(parts.end(), {"post_attention_norm.weight", "post_ffw_norm.weight"});
   }
-  for (int layer = 0; layer < config.layer_count; ++layer) {
-    for (const std::string_view part : parts)
-      names.push_back(fmt::format("blk.{}.{}", layer, part));
-    for (const std::string& part : feed_forward_parts(config, layer))
-      names.push_back(fmt::format("blk.{}.{}", layer, part));
-  }
-  return names;
+  const std::vector<std::string> feed_forward = feed_forward_parts(config, layer);
+  parts.insert(parts.end(), feed_forward.begin(), feed_forward.end());
+  for (std::string& part : parts)
+    part = fmt::format("blk.{}.{}", layer, part);
+  return parts;
+}
+
+std::string gguf_name(const ModelConfig& config, std::string_view name) {
+  const std::optional<ParsedName> parsed = parse(name);
+  const bool is_renamed = is_gpt_oss(config) && parsed && parsed->layer && !parsed->expert &&
+                          parsed->part == "ffn_norm";
+  return is_renamed ? fmt::format("blk.{}.post_attention_norm.{}", *parsed->layer, parsed->suffix)
+                    : std::string(name);
 }
 
 std::optional<StackedName> stacked_name(const ModelConfig& config, std::string_view name) {
@@ -242,14 +266,35 @@ std::optional<std::string> folder_name(const ModelConfig& config, std::string_vi
   if (!parsed) return std::nullopt;
   if (parsed->layer) {
     const LayerTensor* row = find_layer_tensor(config, *parsed);
-    if (row == nullptr) return std::nullopt;
-    return fmt::format("{}layers.{}.{}.{}", prefix, *parsed->layer,
-                       folder_part(config, *parsed, *row), parsed->suffix);
+    if (row == nullptr || (is_gpt_oss(config) && parsed->expert)) return std::nullopt;
+    const std::string part =
+        fmt::format("{}layers.{}.{}", prefix, *parsed->layer, folder_part(config, *parsed, *row));
+    return row->part == "attn_sinks" ? part : fmt::format("{}.{}", part, parsed->suffix);
   }
   if (name == "token_embd.weight") return fmt::format("{}embed_tokens.weight", prefix);
   if (name == "output_norm.weight") return fmt::format("{}norm.weight", prefix);
   if (name == "output.weight") return "lm_head.weight";
   return std::nullopt;
+}
+
+std::optional<ExpertSlice> folder_slice(const ModelConfig& config, std::string_view name,
+                                        std::string_view prefix) {
+  const std::optional<ParsedName> parsed = parse(name);
+  if (!is_gpt_oss(config) || !parsed || !parsed->layer || *parsed->layer >= config.layer_count) {
+    return std::nullopt;
+  }
+  const ExpertTensor* row = find_expert_tensor(config, *parsed);
+  if (row == nullptr) return std::nullopt;
+  const bool is_down = row->tensor.part == "ffn_down";
+  return ExpertSlice{.stack = fmt::format("{}layers.{}.mlp.experts.{}", prefix, *parsed->layer,
+                                          is_down ? "down_proj" : "gate_up_proj"),
+                     .expert_count = config.expert_count,
+                     .expert = *parsed->expert,
+                     .size = {.outputs = static_cast<int>(value_of(row->tensor.outputs, config)),
+                              .inputs = static_cast<int>(value_of(row->tensor.inputs, config))},
+                     .first = row->tensor.part == "ffn_up" ? 1 : 0,
+                     .step = is_down ? 1 : 2,
+                     .is_bias = parsed->suffix == "bias"};
 }
 
 }  // namespace inferno::model

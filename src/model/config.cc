@@ -43,14 +43,18 @@ constexpr ArchitectureTraits kArchitectures[] = {
      .window_period = 6,
      .has_local_rope = true,
      .layers_scaled_by_width = 62},
+    {.architecture = Architecture::kGptOss,
+     .name = "gpt-oss",
+     .window_period = 2,
+     .experts = ExpertUse::kAlways,
+     .is_gpt_oss = true},
 };
 
 // model_type of config.json, where it is not the architecture's own name.
 constexpr std::pair<std::string_view, Architecture> kModelTypes[] = {
-    {"mistral", Architecture::kLlama},
-    {"mixtral", Architecture::kLlama},
-    {"qwen3_moe", Architecture::kQwen3Moe},
-    {"gemma3_text", Architecture::kGemma3},
+    {"mistral", Architecture::kLlama},      {"mixtral", Architecture::kLlama},
+    {"qwen3_moe", Architecture::kQwen3Moe}, {"gemma3_text", Architecture::kGemma3},
+    {"gpt_oss", Architecture::kGptOss},
 };
 
 }  // namespace
@@ -90,6 +94,17 @@ std::string known_architectures() {
   return fmt::format("{}", fmt::join(names, ", "));
 }
 
+ModelConfig config_of(const ArchitectureTraits& traits) {
+  ModelConfig config;
+  config.architecture = traits.architecture;
+  config.activation = traits.activation();
+  config.has_qk_norm = traits.has_qk_norm;
+  config.has_post_norms = traits.is_gemma;
+  config.has_attention_sinks = traits.is_gpt_oss;
+  config.has_expert_biases = traits.is_gpt_oss;
+  return config;
+}
+
 void mark_windows(ModelConfig& config, int period) {
   config.layer_is_local.assign(static_cast<size_t>(config.layer_count), 0);
   if (config.sliding_window == 0) return;
@@ -101,6 +116,10 @@ void mark_windows(ModelConfig& config, int period) {
 Result<ModelConfig> checked(ModelConfig config, std::string_view label) {
   if (config.expert_count == 0) {
     config.layer_has_experts.assign(static_cast<size_t>(config.layer_count), 0);
+  }
+  if (config.expert_used_count > config.expert_count) {
+    return fail(Fault::kInvalid, "{}: {} experts for each token, of {}", label,
+                config.expert_used_count, config.expert_count);
   }
   if (config.head_count % config.kv_head_count != 0) {
     return fail(Fault::kInvalid, "{}: {} query heads are not a multiple of {} key/value heads",

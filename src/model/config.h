@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "kernel/types.h"
 #include "model/router.h"
 
 namespace inferno::model {
@@ -25,7 +26,7 @@ class Gguf;
 
 // Which forward pass. Every value has one row in the table of config.cc, which says how files name
 // it and what they leave unsaid.
-enum class Architecture : uint8_t { kLlama, kQwen2, kQwen3, kQwen3Moe, kGemma2, kGemma3 };
+enum class Architecture : uint8_t { kLlama, kQwen2, kQwen3, kQwen3Moe, kGemma2, kGemma3, kGptOss };
 
 // "llama", "qwen2", ...: GGUF's general.architecture. Mistral is "llama", with a window; Mixtral is
 // "llama", with experts.
@@ -36,7 +37,7 @@ enum class RopeLayout : uint8_t {
   kHalves,       // rotates the pairs (i, i + rope_width / 2), as GPT-NeoX does
 };
 
-enum class Activation : uint8_t { kSilu, kGeluTanh };
+enum class Activation : uint8_t { kSilu, kGeluTanh, kClampedSwiglu };
 
 // How rotation frequencies are changed so that a model reaches further than it was trained for.
 // rope_base_local of an architecture that has one of its own (Gemma 3) is never scaled.
@@ -67,6 +68,7 @@ enum class WeightPacking : uint8_t {
   kAwq,
   kCompressedTensors,
   kFp8,
+  kMxfp4,  // experts only (expert_stack.h)
 };
 
 struct ModelConfig {
@@ -103,12 +105,15 @@ struct ModelConfig {
   // Added to every RMS norm gain as stored: Gemma's folders store gains minus 1.
   float norm_weight_offset = 0.0f;
   Activation activation = Activation::kSilu;
+  kernel::ClampedSwiglu swiglu{.alpha = 1.702f, .limit = 7.0f};  // kClampedSwiglu
   // Logits come from token_embd.weight; there is no output.weight.
   bool has_tied_embeddings = false;
   bool has_qkv_bias = false;               // attn_q.bias, attn_k.bias, attn_v.bias
   bool has_attention_output_bias = false;  // attn_output.bias
   bool has_qk_norm = false;     // attn_q_norm.weight, attn_k_norm.weight [E], per head, before rope
   bool has_post_norms = false;  // post_attention_norm.weight, post_ffw_norm.weight [D]
+  bool has_attention_sinks = false;  // attn_sinks.weight [H]: logits of nothing, which take weight
+  bool has_expert_biases = false;    // of the router and of every matrix of every expert
 
   WeightPacking packing = WeightPacking::kNone;
 

@@ -136,8 +136,13 @@ struct ArchitectureTraits {
   int layers_scaled_by_width = 0;
   // Whether GGUF files of this name hold mixtures of experts.
   ExpertUse experts = ExpertUse::kNever;
+  // Attention sinks, biases of router and experts, the clamped SwiGLU.
+  bool is_gpt_oss = false;
 
-  Activation activation() const { return is_gemma ? Activation::kGeluTanh : Activation::kSilu; }
+  Activation activation() const {
+    if (is_gpt_oss) return Activation::kClampedSwiglu;
+    return is_gemma ? Activation::kGeluTanh : Activation::kSilu;
+  }
 };
 
 // The row of an architecture in the table of config.cc.
@@ -150,6 +155,9 @@ const ArchitectureTraits* find_traits_by_model_type(std::string_view model_type)
 
 // The names of all architectures, for errors: "llama, qwen2, ...".
 std::string known_architectures();
+
+// A configuration with what an architecture has in every form, and nothing read yet.
+ModelConfig config_of(const ArchitectureTraits& traits);
 
 // Marks the layers with a window by a period as in ArchitectureTraits::window_period; none without
 // a window.

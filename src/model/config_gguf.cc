@@ -35,10 +35,13 @@ void read_shape(ModelConfig& config, GgufFields& fields) {
 }
 
 // Choices of experts by other rules than router.h's are refused.
-void refuse_other_routing(GgufFields& fields) {
-  constexpr int kSoftmax = 1;  // llama.cpp's numbers; 0 is what the architecture does
+void refuse_other_routing(const ModelConfig& config, GgufFields& fields) {
+  // llama.cpp's numbers; 0 is what the architecture does.
+  constexpr int kSoftmax = 1, kSoftmaxOfChosen = 3;
   const int gating = fields.integer("expert_gating_func", {0, 255}, 0);
-  if (gating > kSoftmax) {
+  const bool is_of_chosen =
+      gating == kSoftmaxOfChosen && config.expert_weighting == ExpertWeighting::kOfChosen;
+  if (gating > kSoftmax && !is_of_chosen) {
     fields.refuse("expert_gating_func", "is {}, {} (softmax) is supported", gating, kSoftmax);
   }
   for (const std::string_view key : {"expert_shared_count", "expert_group_count"}) {
@@ -71,7 +74,7 @@ void read_experts(ModelConfig& config, GgufFields& fields) {
   if (!fields.flag("expert_weights_norm", ConfigFields::Default::kTrue)) {
     config.expert_weighting = ExpertWeighting::kOfAll;
   }
-  refuse_other_routing(fields);
+  refuse_other_routing(config, fields);
   config.layer_has_experts.assign(static_cast<size_t>(config.layer_count), 1);
 }
 
@@ -172,12 +175,8 @@ Result<ModelConfig> config_from_gguf(const Gguf& file) {
                 file.label(), *architecture, known_architectures());
   }
   GgufFields fields(file, std::string(*architecture) + ".");
-  ModelConfig config;
-  config.architecture = traits->architecture;
-  config.activation = traits->activation();
+  ModelConfig config = config_of(*traits);
   config.rope_layout = traits->gguf_rope_layout;
-  config.has_qk_norm = traits->has_qk_norm;
-  config.has_post_norms = traits->is_gemma;
   read_shape(config, fields);
   read_experts(config, fields);
   read_rope(config, fields);

@@ -3,6 +3,7 @@
 // (rope_parameters).
 #include <algorithm>
 #include <boost/json/array.hpp>
+#include <boost/json/parse.hpp>
 #include <boost/json/value.hpp>
 #include <cmath>
 
@@ -16,8 +17,8 @@ namespace json = boost::json;
 
 namespace {
 
-// What a missing key means: the defaults of Gemma2Config, Gemma3TextConfig and Qwen3Config, which
-// published folders rely on; for other architectures the shape must be there.
+// What a missing key means: the defaults of Gemma2Config, Gemma3TextConfig, GptOssConfig and
+// Qwen3Config, which published folders rely on; for other architectures the shape must be there.
 struct Defaults {
   std::optional<int> vocab_size = std::nullopt;
   std::optional<int> context_length = std::nullopt;
@@ -29,6 +30,8 @@ struct Defaults {
   int window = 4096;  // 0: none
   ConfigFields::Default uses_window = ConfigFields::Default::kFalse;
   ConfigFields::Default ties = ConfigFields::Default::kFalse;
+  ConfigFields::Default attention_bias = ConfigFields::Default::kFalse;
+  std::string_view rope_scaling = "null";  // JSON
 };
 
 Defaults defaults_of(Architecture architecture, std::string_view model_type) {
@@ -52,6 +55,21 @@ Defaults defaults_of(Architecture architecture, std::string_view model_type) {
                 .head_width = 256,
                 .uses_window = kTrue,
                 .ties = kTrue};
+  }
+  if (architecture == Architecture::kGptOss) {
+    defaults = {.vocab_size = 201'088,
+                .context_length = 131'072,
+                .head_count = 64,
+                .kv_head_count = 8,
+                .head_width = 64,
+                .rms_norm_eps = 1e-5f,
+                .rope_base = 150'000.0f,
+                .window = 128,
+                .uses_window = kTrue,
+                .attention_bias = kTrue,
+                .rope_scaling = R"({"rope_type":"yarn","factor":32.0,"beta_fast":32.0,)"
+                                R"("beta_slow":1.0,"truncate":false,)"
+                                R"("original_max_position_embeddings":4096})"};
   }
   if (architecture == Architecture::kQwen3) defaults.head_width = 128;
   if (model_type == "mistral") defaults.uses_window = kTrue;
@@ -126,16 +144,19 @@ void read_scaling(RopeScaling& scaling, JsonFields& rope, int context_length) {
 
 constexpr RealLimits kRopeBase = {1.0, 1e12};
 
-void read_rope(ModelConfig& config, JsonFields& fields, std::string_view label, float base) {
+void read_rope(ModelConfig& config, JsonFields& fields, std::string_view label,
+               const Defaults& defaults) {
   config.rope_layout = RopeLayout::kHalves;
-  config.rope_base = fields.real("rope_theta", kRopeBase, base);
+  config.rope_base = fields.real("rope_theta", kRopeBase, defaults.rope_base);
   const bool has_local_base = traits_of(config.architecture).has_local_rope;
   if (has_local_base) {
     config.rope_base_local = fields.real("rope_local_base_freq", kRopeBase, 10000.0f);
   }
   const bool is_recent = fields.object("rope_parameters") != nullptr;
   const std::string_view key = is_recent ? "rope_parameters" : "rope_scaling";
+  const json::value otherwise = json::parse(defaults.rope_scaling);
   const json::object* rope = fields.object(key);
+  if (rope == nullptr) rope = otherwise.if_object();
   std::string prefix = std::string(key) + ".";
   // Release 5 spells one set of parameters for each kind of attention where there are two.
   if (rope != nullptr && rope->if_contains("full_attention") != nullptr) {
@@ -242,12 +263,26 @@ void read_qwen3_experts(ModelConfig& config, JsonFields& fields) {
   }
 }
 
+// GptOssConfig: every layer has experts.
+void read_gpt_oss_experts(ModelConfig& config, JsonFields& fields) {
+  config.expert_count = fields.integer("num_local_experts", {1, kMaxExperts}, 128);
+  constexpr std::string_view kUsed = "num_experts_per_tok", kOtherUsed = "experts_per_token";
+  config.expert_used_count =
+      fields.integer(fields.has(kUsed) || !fields.has(kOtherUsed) ? kUsed : kOtherUsed,
+                     {1, std::min(config.expert_count, kMaxExpertsUsed)}, 4);
+  config.expert_width = config.feed_forward_width;
+  config.layer_has_experts.assign(static_cast<size_t>(config.layer_count), 1);
+  constexpr RealLimits kReasonable = {1e-3, 1e6};
+  config.swiglu.alpha = fields.real("swiglu_alpha", kReasonable, config.swiglu.alpha);
+  config.swiglu.limit = fields.real("swiglu_limit", kReasonable, config.swiglu.limit);
+}
+
 // Absence means the class's default, null means none.
 float read_softcap(JsonFields& fields, std::string_view key, float otherwise) {
   return fields.is_null(key) ? 0.0f : fields.real(key, {0.0, 1e6}, otherwise);
 }
 
-void read_attention(ModelConfig& config, JsonFields& fields) {
+void read_attention(ModelConfig& config, JsonFields& fields, const Defaults& defaults) {
   const ArchitectureTraits& traits = traits_of(config.architecture);
   const float divisor = traits.is_gemma ? fields.real("query_pre_attn_scalar", {1e-3, 1e6}, 256.0f)
                                         : static_cast<float>(config.head_width);
@@ -257,7 +292,7 @@ void read_attention(ModelConfig& config, JsonFields& fields) {
         read_softcap(fields, "attn_logit_softcapping", traits.attention_softcap);
     config.final_softcap = read_softcap(fields, "final_logit_softcapping", traits.final_softcap);
   }
-  const bool has_bias = fields.flag("attention_bias", ConfigFields::Default::kFalse);
+  const bool has_bias = fields.flag("attention_bias", defaults.attention_bias);
   config.has_qkv_bias = has_bias || traits.has_qkv_bias;
   config.has_attention_output_bias = has_bias;
   if (fields.flag("mlp_bias", ConfigFields::Default::kFalse)) {
@@ -270,8 +305,8 @@ void read_attention(ModelConfig& config, JsonFields& fields) {
 
 void read_activation(ModelConfig& config, JsonFields& fields) {
   const std::string_view key = fields.has("hidden_activation") ? "hidden_activation" : "hidden_act";
-  config.activation = traits_of(config.architecture).activation();
-  const std::string wanted = config.activation == Activation::kSilu ? "silu" : "gelu_pytorch_tanh";
+  const std::string wanted =
+      config.activation == Activation::kGeluTanh ? "gelu_pytorch_tanh" : "silu";
   const std::string name = fields.text(key, wanted);
   if (name != wanted && !(name == "swish" && wanted == "silu")) {
     fields.refuse(key, "is '{}', must be '{}' for {}", name, wanted, name_of(config.architecture));
@@ -309,18 +344,16 @@ Result<ModelConfig> config_from_json(const json::object& json, std::string_view 
                   known_architectures());
     return std::unexpected(*fields.error());
   }
-  ModelConfig config;
-  config.architecture = traits->architecture;
-  config.has_qk_norm = traits->has_qk_norm;
-  config.has_post_norms = traits->is_gemma;
+  ModelConfig config = config_of(*traits);
   config.norm_weight_offset = traits->is_gemma ? 1.0f : 0.0f;
   const Defaults defaults = defaults_of(traits->architecture, model_type);
   read_shape(config, fields, defaults);
   if (model_type == "mixtral") read_mixtral_experts(config, fields);
   if (traits->architecture == Architecture::kQwen3Moe) read_qwen3_experts(config, fields);
-  read_rope(config, fields, label, defaults.rope_base);
+  if (traits->is_gpt_oss) read_gpt_oss_experts(config, fields);
+  read_rope(config, fields, label, defaults);
   read_window(config, fields, defaults);
-  read_attention(config, fields);
+  read_attention(config, fields, defaults);
   read_activation(config, fields);
   if (traits->is_gemma) config.embedding_scale = std::sqrt(static_cast<float>(config.width));
   read_outer(config, outer, fields, defaults, label);

@@ -61,6 +61,18 @@ WeightPacking read_fp8(JsonFields& fields) {
   return WeightPacking::kFp8;
 }
 
+// Which modules are packed is seen by their tensors.
+WeightPacking read_mxfp4(JsonFields& fields) {
+  const json::array* left = fields.array("modules_to_not_convert");
+  const bool is_list = left != nullptr && std::ranges::all_of(*left, [](const json::value& name) {
+                         return name.is_string();
+                       });
+  if (fields.has("modules_to_not_convert") && !is_list) {
+    fields.refuse("modules_to_not_convert", "must be an array of names");
+  }
+  return WeightPacking::kMxfp4;
+}
+
 // The weights of one group of compressed-tensors.
 void check_weights(JsonFields& weights) {
   const std::string type = weights.text("type", "int");
@@ -132,11 +144,13 @@ Result<WeightPacking> packing_from_json(const json::object& json, std::string_vi
     packing = read_awq(fields);
   } else if (method == "fp8" || method == "fbgemm_fp8") {
     packing = read_fp8(fields);
+  } else if (method == "mxfp4") {
+    packing = read_mxfp4(fields);
   } else if (method == "compressed-tensors") {
     packing = read_compressed(fields, label);
   } else {
     fields.refuse("quant_method",
-                  "is '{}', gptq, awq, fp8, fbgemm_fp8 and compressed-tensors are supported",
+                  "is '{}', gptq, awq, fp8, fbgemm_fp8, mxfp4 and compressed-tensors are supported",
                   method);
   }
   if (fields.error()) return std::unexpected(*fields.error());

@@ -304,6 +304,86 @@ TEST(ConfigJson, NamesWhatItRefuses) {
               HasSubstr("query_pre_attn"));
 }
 
+constexpr std::string_view kGptOss = R"({"model_type":"gpt_oss","hidden_size":64,
+  "intermediate_size":96,"num_hidden_layers":5})";
+
+Result<ModelConfig> gpt_oss(std::string_view changes = "{}") {
+  return config_from_json(merged(kGptOss, changes), "config.json");
+}
+
+TEST(ConfigJson, KnowsTheDefaultsOfGptOss) {
+  const Result<ModelConfig> config = gpt_oss();
+  ASSERT_TRUE(config) << config.error().message;
+  EXPECT_EQ(config->architecture, Architecture::kGptOss);
+  EXPECT_EQ(config->vocab_size, 201'088);
+  EXPECT_EQ(config->context_length, 131'072);
+  EXPECT_EQ(config->head_count, 64);
+  EXPECT_EQ(config->kv_head_count, 8);
+  EXPECT_EQ(config->head_width, 64);
+  EXPECT_EQ(config->rms_norm_eps, 1e-5f);
+  EXPECT_EQ(config->expert_count, 128);
+  EXPECT_EQ(config->expert_used_count, 4);
+  EXPECT_EQ(config->expert_width, 96);
+  EXPECT_EQ(config->expert_weighting, ExpertWeighting::kOfChosen);
+  EXPECT_FALSE(config->has_dense_layer());
+  EXPECT_EQ(config->sliding_window, 128);
+  EXPECT_THAT(config->layer_is_local, ElementsAre(1, 0, 1, 0, 1));
+  EXPECT_EQ(config->rope_base, 150'000.0f);
+  EXPECT_EQ(config->rope_base_local, 150'000.0f);
+  EXPECT_EQ(config->rope_scaling.kind, RopeScaling::Kind::kYarn);
+  EXPECT_EQ(config->rope_scaling.factor, 32.0f);
+  EXPECT_EQ(config->rope_scaling.original_context, 4096);
+  EXPECT_FALSE(config->rope_scaling.truncates);
+  EXPECT_EQ(config->activation, Activation::kClampedSwiglu);
+  EXPECT_EQ(config->swiglu.alpha, 1.702f);
+  EXPECT_EQ(config->swiglu.limit, 7.0f);
+  EXPECT_TRUE(config->has_qkv_bias && config->has_attention_output_bias);
+  EXPECT_TRUE(config->has_attention_sinks && config->has_expert_biases);
+  EXPECT_FALSE(config->has_tied_embeddings);
+}
+
+TEST(ConfigJson, ReadsGptOss) {
+  const Result<ModelConfig> config = gpt_oss(R"({"num_local_experts":6,"experts_per_token":3,
+    "swiglu_limit":2.5,"swiglu_alpha":1.25,"sliding_window":16,"attention_bias":false,
+    "hidden_act":"silu","tie_word_embeddings":true,"rope_scaling":{"rope_type":"yarn","factor":8,
+    "truncate":true,"original_max_position_embeddings":64},
+    "layer_types":["full_attention","sliding_attention","sliding_attention","full_attention",
+    "sliding_attention"],
+    "quantization_config":{"quant_method":"mxfp4","modules_to_not_convert":["lm_head"]}})");
+  ASSERT_TRUE(config) << config.error().message;
+  EXPECT_EQ(config->expert_count, 6);
+  EXPECT_EQ(config->expert_used_count, 3);
+  EXPECT_EQ(config->swiglu.limit, 2.5f);
+  EXPECT_EQ(config->swiglu.alpha, 1.25f);
+  EXPECT_THAT(config->layer_is_local, ElementsAre(0, 1, 1, 0, 1));
+  EXPECT_FALSE(config->has_qkv_bias || config->has_attention_output_bias);
+  EXPECT_TRUE(config->has_expert_biases);
+  EXPECT_TRUE(config->has_tied_embeddings);
+  EXPECT_TRUE(config->rope_scaling.truncates);
+  EXPECT_EQ(config->rope_scaling.factor, 8.0f);
+  EXPECT_EQ(config->packing, WeightPacking::kMxfp4);
+  // A count that transformers does not read decides nothing beside one that it does.
+  EXPECT_EQ(gpt_oss(R"({"num_experts_per_tok":2,"experts_per_token":999})")->expert_used_count, 2);
+  EXPECT_EQ(
+      gpt_oss(R"({"rope_parameters":{"rope_type":"default","rope_theta":5e4}})")->rope_scaling.kind,
+      RopeScaling::Kind::kNone);
+}
+
+TEST(ConfigJson, NamesWhatItRefusesOfGptOss) {
+  const auto message = [](std::string_view changes) {
+    const Result<ModelConfig> config = gpt_oss(changes);
+    return config ? std::string("accepted") : config.error().message;
+  };
+  EXPECT_THAT(message(R"({"num_local_experts":1025})"), HasSubstr("must be from 1 to 1024"));
+  EXPECT_THAT(message(R"({"num_local_experts":2})"), HasSubstr("4 experts for each token, of 2"));
+  EXPECT_THAT(message(R"({"experts_per_token":129})"), HasSubstr("'experts_per_token' is 129"));
+  EXPECT_THAT(message(R"({"swiglu_limit":0})"), HasSubstr("'swiglu_limit' is 0"));
+  EXPECT_THAT(message(R"({"swiglu_limit":-7})"), HasSubstr("'swiglu_limit' is -7"));
+  EXPECT_THAT(message(R"({"swiglu_alpha":1e9})"), HasSubstr("'swiglu_alpha' is"));
+  EXPECT_THAT(message(R"({"hidden_act":"gelu"})"), HasSubstr("must be 'silu' for gpt-oss"));
+  EXPECT_THAT(message(R"({"layer_types":["sliding_attention"]})"), HasSubstr("layer_types"));
+}
+
 // --- GGUF ---------------------------------------------------------------------------------------
 
 using Change = std::function<void(GgufTestWriter&)>;
@@ -478,6 +558,33 @@ TEST(ConfigGguf, ReadsExperts) {
   EXPECT_TRUE(dense->has_dense_layer());
 }
 
+TEST(ConfigGguf, ReadsGptOss) {
+  const auto read = [](uint32_t gating) {
+    return gguf("gpt-oss", [&](GgufTestWriter& w) {
+      w.u32("gpt-oss.expert_count", 8)
+          .u32("gpt-oss.expert_used_count", 2)
+          .u32("gpt-oss.expert_feed_forward_length", 48)
+          .u32("gpt-oss.expert_gating_func", gating)
+          .u32("gpt-oss.attention.sliding_window", 48)
+          .tensor("blk.0.attn_q.bias", {64});
+    });
+  };
+  constexpr uint32_t kSoftmaxOfChosen = 3;
+  const Result<ModelConfig> config = read(kSoftmaxOfChosen);
+  ASSERT_TRUE(config) << config.error().message;
+  EXPECT_EQ(config->architecture, Architecture::kGptOss);
+  EXPECT_EQ(config->expert_width, 48);
+  EXPECT_EQ(config->expert_weighting, ExpertWeighting::kOfChosen);
+  EXPECT_THAT(config->layer_is_local, ElementsAre(1, 0, 1, 0, 1, 0, 1));
+  EXPECT_EQ(config->rope_layout, RopeLayout::kHalves);
+  EXPECT_EQ(config->activation, Activation::kClampedSwiglu);
+  EXPECT_TRUE(config->has_attention_sinks && config->has_expert_biases && config->has_qkv_bias);
+  EXPECT_FALSE(config->has_attention_output_bias);
+  EXPECT_THAT(read(2).error().message, HasSubstr("expert_gating_func' is 2"));
+  EXPECT_THAT(gguf("gpt-oss", unchanged).error().message,
+              HasSubstr("'gpt-oss.expert_count' is missing"));
+}
+
 TEST(ConfigGguf, NamesWhatItRefusesOfExperts) {
   const auto message = [](std::string_view architecture, const Change& change) {
     const Result<ModelConfig> config = gguf(architecture, change);
@@ -537,6 +644,7 @@ TEST(Config, EveryArchitectureHasANameThatGgufFilesUse) {
   EXPECT_EQ(name_of(Architecture::kQwen3Moe), "qwen3moe");
   EXPECT_EQ(name_of(Architecture::kGemma2), "gemma2");
   EXPECT_EQ(name_of(Architecture::kGemma3), "gemma3");
+  EXPECT_EQ(name_of(Architecture::kGptOss), "gpt-oss");
 }
 
 }  // namespace

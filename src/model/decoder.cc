@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "base/check.h"
+#include "model/activate.h"
 
 namespace inferno::model {
 namespace {
@@ -281,6 +282,7 @@ kernel::AttentionInput Decoder::attention_input(int layer, const AttentionPlan::
   const size_t query_width = as_size(c.head_count) * as_size(c.head_width);
   const size_t stride = query_width + 2 * as_size(c.kv_head_count) * as_size(c.head_width);
   const int group = c.head_count / c.kv_head_count;
+  const std::vector<float>& sinks = weights_.layer(layer).sinks;
   return {.q = qkv_ + as_size(item.row) * stride,
           .q_row_stride = stride,
           .out = attended_ + as_size(item.row) * query_width,
@@ -293,7 +295,7 @@ kernel::AttentionInput Decoder::attention_input(int layer, const AttentionPlan::
           .scale = c.attention_scale,
           .softcap = c.attention_softcap,
           .window = c.is_local(layer) ? c.sliding_window : 0,
-          .sinks = nullptr,
+          .sinks = sinks.empty() ? nullptr : sinks.data() + as_size(item.head * group),
           .kv_type = store_.shape().type,
           .kv_base = store_.base(layer, item.head),
           .page_stride = store_.page_stride(),
@@ -325,8 +327,6 @@ void Decoder::attend(int layer, std::span<const ForwardPiece> pieces) {
 void Decoder::ffn_block(int layer) {
   const LayerWeights& w = weights_.layer(layer);
   if (config().has_experts(layer)) return expert_block(w);
-  const auto activate =
-      config().activation == Activation::kSilu ? table_.silu_multiply : table_.gelu_tanh_multiply;
   const size_t width = as_size(w.gate.outputs());
   const Linear* const consumers[] = {&w.gate, &w.up};
   norm_input(hidden_, w.ffn_norm, row_count_, consumers);
@@ -339,7 +339,8 @@ void Decoder::ffn_block(int layer) {
     const int end = std::min(panels.end * 16, w.gate.outputs());
     for (int row = 0; row < row_count_; ++row) {
       const size_t offset = as_size(row) * width + as_size(begin);
-      activate(gate_ + offset, up_ + offset, end - begin);
+      activate(table_, config(),
+               {.gate = gate_ + offset, .up = up_ + offset, .count = end - begin});
     }
   });
   const Linear* const down[] = {&w.down};

@@ -53,6 +53,7 @@ kernel::KernelTable with_clocks(const kernel::KernelTable& inner) {
   time_function<&Table::rope_neox>(table, &Table::rope_neox);
   time_function<&Table::rope_interleaved>(table, &Table::rope_interleaved);
   time_function<&Table::silu_multiply>(table, &Table::silu_multiply);
+  time_function<&Table::clamped_swiglu>(table, &Table::clamped_swiglu);
   return table;
 }
 

@@ -207,7 +207,9 @@ INSTANTIATE_TEST_SUITE_P(
         GoldenCase{"gemma2", "model-f32.gguf", "", 1e-3f}, GoldenCase{"gemma3", "hf", "", 1e-3f},
         GoldenCase{"gemma3", "model-f32.gguf", "", 1e-3f}, GoldenCase{"mixtral", "hf", "", 1e-3f},
         GoldenCase{"mixtral", "model-f32.gguf", "", 1e-3f}, GoldenCase{"qwen3moe", "hf", "", 1e-3f},
-        GoldenCase{"qwen3moe", "model-f32.gguf", "", 1e-3f}));
+        GoldenCase{"qwen3moe", "model-f32.gguf", "", 1e-3f}, GoldenCase{"gptoss", "hf", "", 1e-3f},
+        GoldenCase{"gptoss-truncated", "hf", "", 1e-3f},
+        GoldenCase{"gptoss-truncated", "model-f32.gguf", "", 1e-3f}));
 
 // Bounds: activations of 8 bits with integer weights; weights rounded to bfloat16 or float16.
 INSTANTIATE_TEST_SUITE_P(Packed, DecoderGolden,
@@ -218,6 +220,8 @@ INSTANTIATE_TEST_SUITE_P(Packed, DecoderGolden,
                                            GoldenCase{"llama-ct-int4", "hf", "", 0.6f},
                                            GoldenCase{"llama-ct-int4-asym", "hf", "", 0.6f},
                                            GoldenCase{"llama-ct-int8", "hf", "", 0.6f},
+                                           GoldenCase{"gptoss-mxfp4", "hf", "", 0.6f},
+                                           GoldenCase{"gptoss-mxfp4", "model-mxfp4.gguf", "", 0.6f},
                                            GoldenCase{"llama-ct-fp8", "hf", "", 1.0f},
                                            GoldenCase{"llama-fp8-block", "hf", "", 1.0f}));
 

@@ -5,6 +5,7 @@
 
 #include "base/check.h"
 #include "kernel/formats.h"
+#include "model/activate.h"
 
 namespace inferno::model {
 namespace {
@@ -216,11 +217,12 @@ void Experts::activate_part(const Expert& expert, const ExpertGroups::Group& gro
   multiply(part, gate, width, worker);
   part.linear = &expert.up;
   multiply(part, up, as_size(count), worker);
-  const auto activate = parts_.config.activation == Activation::kSilu
-                            ? parts_.table.silu_multiply
-                            : parts_.table.gelu_tanh_multiply;
-  for (int row = 0; row < group.count; ++row)
-    activate(gate + as_size(row) * width, up + as_size(row) * as_size(count), count);
+  for (int row = 0; row < group.count; ++row) {
+    activate(parts_.table, parts_.config,
+             {.gate = gate + as_size(row) * width,
+              .up = up + as_size(row) * as_size(count),
+              .count = count});
+  }
 }
 
 void Experts::convert_activated(const LayerWeights& layer) {

@@ -3,7 +3,7 @@
 //
 //   choices = route(x Wrouter)                                      [T, used]  (router.h)
 //   rows of x grouped by expert, quantized as they were             [T used, D]
-//   a = act(x Wgate) * (x Wup), the expert's own                    [T used, F]
+//   a = act(x Wgate, x Wup), the expert's own                       [T used, F]  (activate.h)
 //   hidden += weight * (a Wdown)                                    [T, D]
 //
 // A step reads each expert's weights once, for all of its rows together; experts without rows are

@@ -99,9 +99,21 @@ std::vector<float> values_of(const Linear& linear) {
   return values;
 }
 
-TEST(Experts, AddsTheChosenBlocksByWeightWithTheirBiases) {
+double activated(const ModelConfig& config, double gate, double up) {
+  if (config.activation == Activation::kSilu) return gate / (1.0 + std::exp(-gate)) * up;
+  const double limit = static_cast<double>(config.swiglu.limit);
+  gate = std::min(gate, limit);
+  return gate / (1.0 + std::exp(-static_cast<double>(config.swiglu.alpha) * gate)) *
+         (std::clamp(up, -limit, limit) + 1.0);
+}
+
+class ExpertsOfActivation : public ::testing::TestWithParam<Activation> {};
+
+TEST_P(ExpertsOfActivation, AddsTheChosenBlocksByWeightWithTheirBiases) {
   std::mt19937 random(9);
   ExpertLayer layer({.experts = 5, .used = 2, .width = 64, .hidden = 48}, random);
+  layer.config().activation = GetParam();
+  layer.config().swiglu = {.alpha = 1.3f, .limit = 0.4f};  // bites
   for (Expert& expert : layer.layer().experts) {
     expert.gate.bias = kernel::random_floats(48, random);
     expert.up.bias = kernel::random_floats(48, random);
@@ -123,7 +135,7 @@ TEST(Experts, AddsTheChosenBlocksByWeightWithTheirBiases) {
       std::vector<double> gate = naive_product(expert.gate, values_of(expert.gate), input);
       const std::vector<double> up = naive_product(expert.up, values_of(expert.up), input);
       for (size_t i = 0; i < gate.size(); ++i)
-        gate[i] = gate[i] / (1.0 + std::exp(-gate[i])) * up[i];
+        gate[i] = activated(layer.config(), gate[i], up[i]);
       const std::vector<double> down = naive_product(expert.down, values_of(expert.down), gate);
       for (size_t i = 0; i < want.size(); ++i)
         want[i] += static_cast<double>(choice.weight) * down[i];
@@ -132,6 +144,9 @@ TEST(Experts, AddsTheChosenBlocksByWeightWithTheirBiases) {
       EXPECT_NEAR(static_cast<double>(got[row * 64 + i]), want[i], 1e-3);
   }
 }
+
+INSTANTIATE_TEST_SUITE_P(Activations, ExpertsOfActivation,
+                         ::testing::Values(Activation::kSilu, Activation::kClampedSwiglu));
 
 TEST(Experts, AModelWithoutExpertsTakesNoMemory) {
   Carver carver(nullptr);

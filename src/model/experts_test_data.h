@@ -41,6 +41,7 @@ class ExpertLayer {
   }
 
   const ModelConfig& config() const { return config_; }
+  ModelConfig& config() { return config_; }
   const LayerWeights& layer() const { return layer_; }
   LayerWeights& layer() { return layer_; }
 

@@ -69,41 +69,34 @@ class TensorMatrix : public MatrixSource {
   bool in_place_;
 };
 
-class RecodedMatrix : public MatrixSource {
+class RecodedMatrix : public StagedMatrix {
  public:
   RecodedMatrix(std::unique_ptr<MatrixSource> source, TensorType type)
-      : source_(std::move(source)), type_(type) {
+      : StagedMatrix(type), source_(std::move(source)) {
     const kernel::PackedMatrix& from = source_->shape();
     const bool is_known = kernel::packed_shape(type, from.n, from.k, &shape_);
     CHECK(is_known, "{} inputs cannot become {}", from.k, kernel::name_of(type));
-  }
-
-  void pack(kernel::PanelRange panels, uint8_t* data) const override {
-    const size_t most = size_t{kPanelRows} * static_cast<size_t>(shape_.k);
-    std::vector<float> values(most);
-    std::vector<uint8_t> blocks(size_t{kPanelRows} * row_bytes(type_, shape_.k));
-    for (int panel = panels.begin; panel < panels.end; ++panel) {
-      const RowRange rows = rows_of(panel, shape_);
-      source_->read(rows, values.data());
-      const size_t count = static_cast<size_t>(rows.count) * static_cast<size_t>(shape_.k);
-      if (type_ == TensorType::kF32) {
-        std::memcpy(blocks.data(), values.data(), count * sizeof(float));
-      } else {
-        kernel::encode(type_, values.data(), count, blocks.data());
-      }
-      pack_one_panel(type_, blocks.data(), shape_, panel, data);
-    }
   }
 
   void read(RowRange rows, float* out) const override { source_->read(rows, out); }
   std::vector<std::span<const uint8_t>> bytes_of(RowRange rows) const override {
     return source_->bytes_of(rows);
   }
-  bool is_quantized() const override { return type_ != TensorType::kF32; }
+  bool is_quantized() const override { return type() != TensorType::kF32; }
 
  private:
+  void stage(RowRange rows, uint8_t* out) const override {
+    const size_t count = static_cast<size_t>(rows.count) * static_cast<size_t>(shape_.k);
+    std::vector<float> values(count);
+    source_->read(rows, values.data());
+    if (type() == TensorType::kF32) {
+      std::memcpy(out, values.data(), count * sizeof(float));
+    } else {
+      kernel::encode(type(), values.data(), count, out);
+    }
+  }
+
   std::unique_ptr<MatrixSource> source_;
-  TensorType type_;
 };
 
 // Whether dequantize() knows the tensor's type: tried on its first block.
@@ -115,6 +108,21 @@ bool has_float_meaning(const Tensor& tensor) {
 }
 
 }  // namespace
+
+void StagedMatrix::pack(kernel::PanelRange panels, uint8_t* data) const {
+  std::vector<uint8_t> staged(size_t{kPanelRows} * row_bytes(type_, shape_.k));
+  for (int panel = panels.begin; panel < panels.end; ++panel) {
+    stage(rows_of(panel, shape_), staged.data());
+    pack_one_panel(type_, staged.data(), shape_, panel, data);
+  }
+}
+
+void StagedMatrix::read(RowRange rows, float* out) const {
+  const auto count = static_cast<size_t>(rows.count);
+  std::vector<uint8_t> staged(count * row_bytes(type_, shape_.k));
+  stage(rows, staged.data());
+  kernel::dequantize(type_, staged.data(), count * static_cast<size_t>(shape_.k), out);
+}
 
 Result<std::unique_ptr<MatrixSource>> tensor_matrix(const Tensor& tensor, std::string_view label) {
   const bool is_matrix = tensor.shape.size() == 2;

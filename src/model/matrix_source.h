@@ -4,6 +4,7 @@
 //   tensor_matrix()     a tensor of the file in a type of GGUF, or floats: packed as it is
 //   open_packed()       several tensors that together are one matrix: GPTQ, AWQ, fp8,
 //                       compressed-tensors (packed_matrix.h)
+//   expert_matrix()     part of a tensor that holds the matrices of all experts (expert_stack.h)
 //   quantized_matrix()  any of these, quantized while it is packed
 //   float_matrix()      any of these, as floats of 32 bits
 //
@@ -26,6 +27,11 @@ namespace inferno::model {
 struct RowRange {
   int first;
   int count;
+};
+
+struct MatrixSize {
+  int outputs;
+  int inputs;
 };
 
 class MatrixSource {
@@ -53,6 +59,25 @@ class MatrixSource {
  protected:
   MatrixSource() = default;
   kernel::PackedMatrix shape_{};
+};
+
+// A matrix whose rows become those of a tensor only when they are read: rearranged, or encoded.
+class StagedMatrix : public MatrixSource {
+ public:
+  void pack(kernel::PanelRange panels, uint8_t* data) const override;
+  // The values of the rows of type().
+  void read(RowRange rows, float* out) const override;
+
+ protected:
+  explicit StagedMatrix(kernel::TensorType type) : type_(type) {}
+
+  // Writes rows as those of a tensor of type().
+  virtual void stage(RowRange rows, uint8_t* out) const = 0;
+
+  kernel::TensorType type() const { return type_; }
+
+ private:
+  kernel::TensorType type_;
 };
 
 // A tensor [outputs, inputs]. Types that kernels cannot multiply with in place become floats of 32

@@ -51,11 +51,6 @@ struct PackedParts {
   const SafetensorsEntry* g_idx = nullptr;  // null: groups in the order of inputs
 };
 
-struct MatrixSize {
-  int outputs;
-  int inputs;
-};
-
 // The parts of the matrix whose tensors' names begin with `name`; none when there is no such
 // matrix, or when NAME.weight is a plain tensor of floats. kCorrupt when parts are missing or do
 // not fit, kInvalid when they mean something that is not supported; errors name the tensor.

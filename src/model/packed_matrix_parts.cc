@@ -238,7 +238,7 @@ class Finder {
 
 Result<std::optional<PackedParts>> find_packed(const Safetensors& file, WeightPacking packing,
                                                const std::string& name, MatrixSize size) {
-  if (packing == WeightPacking::kNone) return std::nullopt;
+  if (packing == WeightPacking::kNone || packing == WeightPacking::kMxfp4) return std::nullopt;
   return Finder(file, packing, name, size).find();
 }
 

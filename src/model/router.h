@@ -4,7 +4,7 @@
 // machine (the exponential is computed here, from operations that are rounded alike everywhere).
 //
 // Sources: "Mixtral of Experts", https://arxiv.org/abs/2401.04088, section 2.1;
-// Qwen3MoeSparseMoeBlock of transformers.
+// Qwen3MoeSparseMoeBlock and GptOssTopKRouter of transformers.
 #pragma once
 
 #include <cstdint>

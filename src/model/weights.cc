@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <limits>
 #include <span>
 
 #include "base/check.h"
@@ -112,6 +113,9 @@ Result<void> Weights::read_small() {
     LayerWeights& layer = layers_[static_cast<size_t>(i)];
     if (auto r = read(layer.attention_norm, in_layer(i, "attn_norm.weight")); !r) return r;
     if (auto r = read(layer.ffn_norm, in_layer(i, "ffn_norm.weight")); !r) return r;
+    if (config().has_attention_sinks) {
+      if (auto r = read_sinks(i); !r) return r;
+    }
     if (config().has_qk_norm) {
       if (auto r = read(layer.q_norm, in_layer(i, "attn_q_norm.weight")); !r) return r;
       if (auto r = read(layer.k_norm, in_layer(i, "attn_k_norm.weight")); !r) return r;
@@ -234,18 +238,26 @@ std::unexpected<Error> Weights::cannot_compute(const Tensor& tensor) const {
 }
 
 Result<std::vector<float>> Weights::floats(const std::string& name, float offset) const {
-  auto tensor = checkpoint_->tensor(name);
-  if (!tensor) return std::unexpected(tensor.error());
-  std::vector<float> values(static_cast<size_t>(element_count(*tensor)));
-  if (!kernel::dequantize(tensor->type, tensor->data, values.size(), values.data())) {
-    return fail(Fault::kInvalid, "{}: tensor {} has type {}, expected floats", checkpoint_->name(),
-                tensor->name, kernel::name_of(tensor->type));
-  }
-  if (offset != 0.0f) {
-    for (float& value : values)
+  auto values = checkpoint_->floats(name);
+  if (values && offset != 0.0f) {
+    for (float& value : *values)
       value += offset;
   }
   return values;
+}
+
+// Logits of attention's sinks. -infinity takes no weight; +infinity and NaN would take all of it.
+Result<void> Weights::read_sinks(int index) {
+  const std::string name = in_layer(index, "attn_sinks.weight");
+  auto sinks = floats(name, 0.0f);
+  if (!sinks) return std::unexpected(sinks.error());
+  for (const float sink : *sinks) {
+    if (sink < std::numeric_limits<float>::infinity()) continue;
+    return fail(Fault::kCorrupt, "{}: tensor {} holds {}, expected a number below infinity",
+                checkpoint_->name(), name, sink);
+  }
+  layers_[static_cast<size_t>(index)].sinks = std::move(*sinks);
+  return {};
 }
 
 void Weights::embed(TokenId token, float* out) const {

@@ -43,6 +43,7 @@ struct LayerWeights {
   std::vector<float> attention_norm;       // [D]
   Linear q, k, v;                          // [H E, D], [K E, D], [K E, D]
   std::vector<float> q_norm, k_norm;       // [E], or empty
+  std::vector<float> sinks;                // [H], or empty
   Linear output;                           // [D, H E]
   std::vector<float> post_attention_norm;  // [D], or empty
   std::vector<float> ffn_norm;             // [D]
@@ -112,6 +113,7 @@ class Weights {
   Weights(std::shared_ptr<const Checkpoint> checkpoint, WeightOptions options)
       : checkpoint_(std::move(checkpoint)), options_(options) {}
   Result<void> read_small();
+  Result<void> read_sinks(int index);
   Result<void> plan_matrices(std::vector<Pending>& pending);
   Result<void> plan_feed_forward(int index, std::vector<Pending>& pending);
   enum class Place : uint8_t { kLayer, kHead, kRouter };

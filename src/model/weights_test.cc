@@ -1,16 +1,21 @@
 #include "model/weights.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
 #include <filesystem>
+#include <limits>
 
 #include "kernel/matmul_test_data.h"
+#include "model/gguf_test_writer.h"
+#include "model/safetensors.h"
 
 namespace inferno::model {
 namespace {
 
 namespace fs = std::filesystem;
+using ::testing::HasSubstr;
 
 fs::path shared_models() {
   return fs::path(INFERNO_SOURCE_DIR) / "../shared/models";
@@ -169,6 +174,38 @@ TEST(Weights, EmbeddingIsTheRowOfItsToken) {
   const auto* stored = reinterpret_cast<const float*>(tensor->data) + 3 * row.size();
   for (size_t i = 0; i < row.size(); ++i)
     EXPECT_EQ(row[i], stored[i]);
+}
+
+// Writes `value` over the first sink of layer 2 in a copy of the folder, and says what loading it
+// says; empty when it loads.
+std::string message_with_sink(const fs::path& folder, float value) {
+  const TemporaryFolder copy;
+  for (const char* name : {"config.json", "model.safetensors"})
+    fs::copy_file(folder / name, copy.path() / name);
+  const auto file = Safetensors::open(copy.path());
+  const uint8_t* sinks = file->find("model.layers.2.self_attn.sinks")->data;
+  std::fstream bytes(copy.path() / "model.safetensors",
+                     std::ios::binary | std::ios::in | std::ios::out);
+  bytes.seekp(sinks - file->shards().front().bytes().data());
+  bytes.write(reinterpret_cast<const char*>(&value), sizeof(value));
+  bytes.close();
+  auto checkpoint = Checkpoint::open(copy.path());
+  if (!checkpoint) return checkpoint.error().message;
+  ThreadPool pool(1);
+  const auto weights = Weights::load(std::move(*checkpoint), pool, {});
+  return weights ? std::string() : weights.error().message;
+}
+
+TEST(Weights, ASinkThatWouldTakeAllWeightIsRefused) {
+  const fs::path folder = shared_models() / "gptoss/hf";
+  if (!fs::exists(folder)) GTEST_SKIP() << folder << " is absent";
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  EXPECT_EQ(message_with_sink(folder, 1.5f), "");
+  EXPECT_EQ(message_with_sink(folder, -kInfinity), "");
+  EXPECT_THAT(message_with_sink(folder, kInfinity),
+              HasSubstr("tensor blk.2.attn_sinks.weight holds inf, expected a number below"));
+  EXPECT_THAT(message_with_sink(folder, std::numeric_limits<float>::quiet_NaN()),
+              HasSubstr("holds nan"));
 }
 
 }  // namespace

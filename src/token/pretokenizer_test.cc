@@ -60,6 +60,23 @@ TEST(PreTokenizer, NamesDifferInDigitsAndCase) {
   EXPECT_THAT(split(*make_named("deepseek-llm"), "ab  "), ElementsAre("ab", "  "));
 }
 
+// o200k_harmony, as tokenizer.json of gpt-oss spells it.
+TEST(PreTokenizer, GptOssSplitsAlikeFromAFolderAndFromGguf) {
+  const auto folder =
+      make({R"re([^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+)re"
+            R"re((?i:'s|'t|'re|'ve|'m|'ll|'d)?|)re"
+            R"re([^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*)re"
+            R"re((?i:'s|'t|'re|'ve|'m|'ll|'d)?|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|)re"
+            R"re(\s*[\r\n]+|\s+(?!\S)|\s+)re"});
+  const auto gguf = make_named("gpt-4o");
+  for (const char* text :
+       {"HTTPServer's camelCase DON'T I'LL we've", "12345 a1b22 \u0663\u0664\u0665\u0666",
+        "a  b\t\n\n  c \r\n//path/to// !?...", "\u00C9t\u00C9 \u01C5x e\u0301\u0301n \u4E2D\u6587",
+        "   ", "\n", "'s 'S x'RE y'Ve", "\u3000\u00A0z \U0001F600\U0001F680!"}) {
+    EXPECT_EQ(split(*folder, text), split(*gguf, text)) << text;
+  }
+}
+
 TEST(PreTokenizer, LaterExpressionsSplitWhatEarlierOnesLeft) {
   EXPECT_THAT(split(*make({"b", "[ab]+"}), "aabba"), ElementsAre("aa", "b", "b", "a"));
 }

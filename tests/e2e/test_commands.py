@@ -149,7 +149,7 @@ def test_tokenize_refuses_ids_outside_the_vocabulary(inferno, smollm_path):
         assert result.returncode == 1 and result.stderr, stdin
 
 
-@pytest.mark.parametrize("name", ["llama", "qwen2", "gemma3"])
+@pytest.mark.parametrize("name", ["llama", "qwen2", "gemma3", "gptoss-truncated"])
 def test_tokenize_agrees_with_the_recorded_ids(inferno, name):
     model = need_shared(f"{name}/model-f32.gguf")
     for prompt in json.loads((model.parent / "golden.json").read_text())["prompts"]:

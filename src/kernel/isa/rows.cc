@@ -126,6 +126,19 @@ void gelu_tanh_multiply(float* gate, const float* up, int count) {
   transform(gate, up, count, [](Floats g, Floats u) { return mul(gelu_tanh(g), u); });
 }
 
+// min() and max() give their second operand where one is NaN.
+void clamped_swiglu(float* gate, const float* up, int count, const ClampedSwiglu& rule) {
+  const Floats slope = set1(0.0f - rule.alpha);
+  const Floats most = set1(rule.limit);
+  const Floats least = set1(0.0f - rule.limit);
+  const Floats one = set1(1.0f);
+  transform(gate, up, count, [=](Floats g, Floats u) {
+    const Floats cut = min(most, g);
+    const Floats glu = div(cut, add(one, exp(mul(slope, cut))));
+    return mul(add(max(least, min(most, u)), one), glu);
+  });
+}
+
 void softcap(float* y, float cap, int count) {
   const Floats c = set1(cap);
   transform(y, y, count, [c](Floats a, Floats) { return mul(c, tanh(div(a, c))); });

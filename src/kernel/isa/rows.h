@@ -4,6 +4,8 @@
 
 #include <stdint.h>
 
+#include "kernel/types.h"
+
 namespace inferno::kernel::INFERNO_ISA {
 
 void rms_norm(const float* x, const float* weight, float eps, int width, float* out);
@@ -13,6 +15,7 @@ void add(float* y, const float* x, int count);
 void multiply_scalar(float* y, float factor, int count);
 void silu_multiply(float* gate, const float* up, int count);
 void gelu_tanh_multiply(float* gate, const float* up, int count);
+void clamped_swiglu(float* gate, const float* up, int count, const ClampedSwiglu& rule);
 void softcap(float* y, float cap, int count);
 void argmax(const float* x, int count, int* index, float* value);
 void block_maxima(const float* x, int count, float* maxima);

@@ -30,6 +30,7 @@ const KernelTable kTable = {
     .multiply_scalar = multiply_scalar,
     .silu_multiply = silu_multiply,
     .gelu_tanh_multiply = gelu_tanh_multiply,
+    .clamped_swiglu = clamped_swiglu,
     .softcap = softcap,
     .argmax = argmax,
     .block_maxima = block_maxima,
