@@ -95,6 +95,7 @@ void read_rope(ModelConfig& config, GgufFields& fields) {
   } else if (type == "linear") {
     scaling.kind = RopeScaling::Kind::kLinear;
   } else if (type == "yarn") {
+    // No key says whether the range of scaled dimensions is rounded: llama.cpp always does it.
     scaling.kind = RopeScaling::Kind::kYarn;
     scaling.original_context = fields.integer("rope.scaling.original_context_length",
                                               {1, kMaxContext}, config.context_length);

@@ -235,9 +235,11 @@ TEST(ExpertStack, BytesAreThoseOfTheExpertAndSharedOnesAreUps) {
 
 TEST(ExpertStack, NamesTheTensorThatIsMissingOrDoesNotFit) {
   constexpr MatrixSize kSize = {.outputs = 2, .inputs = 32};
-  const auto error = [&](const Parts& parts, MatrixSize size = kSize) {
+  int inputs = kSize.inputs;
+  const auto error = [&](const Parts& parts) {
     const File file(parts);
-    const auto matrix = expert_matrix(file.tensors, slice_of("m", 0, size));
+    const auto matrix =
+        expert_matrix(file.tensors, slice_of("m", 0, {.outputs = 2, .inputs = inputs}));
     return matrix ? Error{Fault::kInternal, "opened", {}} : matrix.error();
   };
   EXPECT_EQ(error({}).fault, Fault::kNotFound);
@@ -268,7 +270,8 @@ TEST(ExpertStack, NamesTheTensorThatIsMissingOrDoesNotFit) {
   changed = packed;
   changed["m_blocks"].dtype = "I8";
   EXPECT_THAT(error(changed).message, HasSubstr("'m_blocks' has dtype I8, U8 is supported"));
-  EXPECT_THAT(error(packed, {.outputs = 2, .inputs = 33}).message,
+  inputs = 33;
+  EXPECT_THAT(error(packed).message,
               HasSubstr("'m_blocks' is of 33 inputs, must be a multiple of 32"));
 }
 
@@ -287,8 +290,12 @@ TEST(ExpertBias, NamesTheTensorThatIsMissingOrDoesNotFit) {
 
 // --- the conformance model ----------------------------------------------------------------------
 
-// An expert's matrix as floats [inputs, outputs * step], where gate and up alternate.
-void put_transposed(const MatrixSource& matrix, ExpertSlice at, std::vector<float>& stack) {
+struct PlaceInStack {
+  int expert, first, step;
+};
+
+// Writes an expert's matrix into floats [X, inputs, outputs * step], where gate and up alternate.
+void put_transposed(const MatrixSource& matrix, PlaceInStack at, std::vector<float>& stack) {
   const std::vector<float> values = values_of(matrix);
   const size_t inputs = as_size(matrix.shape().k), outputs = as_size(matrix.shape().n);
   const size_t step = as_size(at.step);
