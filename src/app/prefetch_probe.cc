@@ -57,8 +57,11 @@ class Trial {
 
   double seconds_of(int prefetch_bytes) {
     flush();
-    const kernel::MatmulInput input{
-        .floats = nullptr, .quantized = &x_, .rows = 1, .prefetch_bytes = prefetch_bytes};
+    const kernel::MatmulInput input{.floats = nullptr,
+                                    .rounded = nullptr,
+                                    .quantized = &x_,
+                                    .rows = 1,
+                                    .prefetch_bytes = prefetch_bytes};
     const auto start = std::chrono::steady_clock::now();
     pool_.parallel_for(panels_, 1, [&](Range panels, int worker) {
       table_.matmul(matrix_, input,
