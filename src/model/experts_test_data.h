@@ -101,8 +101,10 @@ class ExpertRig {
     std::memcpy(experts_->logits(), logits,
                 static_cast<size_t>(count) * static_cast<size_t>(c.expert_count) * sizeof(float));
     const auto from = [&](const std::unique_ptr<kernel::Activations>& all) {
-      if (all == nullptr) return kernel::QuantizedRows{};
-      kernel::QuantizedRows part = all->quantized();
+      kernel::QuantizedRows part{};
+      part.block = 32;
+      if (all == nullptr) return part;
+      part = all->quantized();
       const size_t first = static_cast<size_t>(rows.begin) * static_cast<size_t>(part.k);
       part.q += first;
       part.scale += first / static_cast<size_t>(part.block);

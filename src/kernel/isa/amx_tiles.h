@@ -67,6 +67,13 @@ INFERNO_INLINE inline void load_tile(const void* from) {
                "m"(*static_cast<const uint8_t(*)[kBytes]>(from)));
 }
 
+// The same with the hint that the bytes are not worth a place in the L1 cache.
+template <int kTile, int kBytes>
+INFERNO_INLINE inline void stream_tile(const void* from) {
+  asm volatile("tileloaddt1 (%1,%2,1), %%tmm%c0" ::"i"(kTile), "r"(from), "r"(kAmxRowBytes),
+               "m"(*static_cast<const uint8_t(*)[kBytes]>(from)));
+}
+
 template <int kTile>
 INFERNO_INLINE inline void store_sums(int32_t (*to)[16]) {
   asm volatile("tilestored %%tmm%c1, (%2,%3,1)"

@@ -2,16 +2,16 @@
 // 32 k of kernels.h, and the sums that it adds to are the running t. So nothing is left to do
 // between the products, and weights and activations lie in memory as the tiles that are loaded.
 //
-//   a pass       32 rows x 2 panels x some units of 32 k: four tiles of sums stay in registers
-//   a block      up to kMostRows rows: a pair of panels stays in L2 while all its rows go by, and
-//                comes from memory once for each block
-//   a group      where the rows' activations over all of k are more than L2 holds: pairs, for a
-//                part of k after the other. Sums wait in scratch between passes
+//   a pass       32 rows x 2 panels x up to 16 units of 32 k: four tiles of sums in registers
+//   a block      up to 256 rows: all their passes with a pair of panels follow each other, so the
+//                pair's weights come from L1, and from memory once for each block
+//   a group      some pairs, for one part of k after the other: what a block's rows have in that
+//                part stays in L2. Sums wait in scratch between passes
 //
 // The weights that the next pair needs are fetched into L2 along the way. Up to 32 rows are one
 // pass over all of k, fetching ahead in its own panels: memory is the bound.
 //
-// Cost: a step of a pass is 4 products of 16 cycles and 4 loads of 1 KiB, which L2 keeps up with.
+// Cost: a step of a pass is 4 products of 16 cycles and 4 loads of 1 KiB.
 #if defined(INFERNO_ISA_AVX512)
 #include "kernel/isa/matmul_amx_bf16.h"
 
@@ -27,8 +27,10 @@ constexpr int kTileBytes = layout::kRoundedTileBytes;
 constexpr int kTileLines = kTileBytes / 64;
 constexpr int kPassRows = 2 * kAmxTileRows;
 constexpr int kMostRows = 256;
-// Units of a pass at most: with all rows of a block 768 KiB of activations, in L2.
-constexpr int kPassUnits = 48;
+// Units of a pass at most: the weights of a pair, 32 KiB, stay in L1 for all rows of a block, whose
+// activations pass them from L2 (stream_tile). Of 512 rows by 8960 x 1536 and 1536 x 8960 that gave
+// 48 and 56 % of the peak, where 48 units from L2 gave 47 and 50 %.
+constexpr int kPassUnits = 16;
 // How far ahead of their use few rows fetch weights.
 constexpr int kUnitsAhead = 4;
 
@@ -36,7 +38,9 @@ constexpr int kUnitsAhead = 4;
 struct alignas(64) Sums {
   float tile[2][2][16][16];
 };
-constexpr int kMostSums = kMatmulScratchBytes / sizeof(Sums);
+// 400 KiB, which L2 holds beside the activations.
+constexpr int kMostSums = 100;
+static_assert(kMostSums * sizeof(Sums) <= kMatmulScratchBytes);
 static_assert(kMostRows / kPassRows <= kMostSums);
 
 // Bytes wanted soon: `lines` cache lines of both places with every step.
@@ -81,14 +85,14 @@ __attribute__((noinline)) void multiply(Pass pass) {
   for (int unit = 0; unit < pass.units; ++unit) {
     const size_t at = static_cast<size_t>(unit) * kTileBytes;
     load_tile<6, kTileBytes>(pass.weights[0] + at);
-    load_tile<4, kTileBytes>(pass.rows[0] + at);
+    stream_tile<4, kTileBytes>(pass.rows[0] + at);
     add_bf16_products<0, 4, 6>();
     if constexpr (kPanels == 2) {
       load_tile<7, kTileBytes>(pass.weights[1] + at);
       add_bf16_products<1, 4, 7>();
     }
     if constexpr (kRowTiles == 2) {
-      load_tile<5, kTileBytes>(pass.rows[1] + at);
+      stream_tile<5, kTileBytes>(pass.rows[1] + at);
       add_bf16_products<2, 5, 6>();
       if constexpr (kPanels == 2) add_bf16_products<3, 5, 7>();
     }

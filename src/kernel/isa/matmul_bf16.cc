@@ -18,17 +18,25 @@ namespace {
 #if defined(INFERNO_ISA_AVX512)
 constexpr int kTilePanels = 2;  // 6 x 2 pairs of chains of 32 registers
 constexpr int kTileRows = 6;
-constexpr int kDirectPanels = 4;
+constexpr int kFewRows = 8;
+constexpr int direct_panels(int rows) {
+  return rows == 1 ? 4 : rows <= 4 ? 2 : 1;
+}
 #elif defined(INFERNO_ISA_AVX2)
 constexpr int kTilePanels = 1;  // 3 pairs of chains, two registers each, of 16
 constexpr int kTileRows = 3;
-constexpr int kDirectPanels = 2;
+constexpr int kFewRows = 3;
+constexpr int direct_panels(int rows) {
+  return rows == 1 ? 2 : 1;
+}
 #else
 constexpr int kTilePanels = 1;
 constexpr int kTileRows = 1;
-constexpr int kDirectPanels = 1;
-#endif
 constexpr int kFewRows = 3;
+constexpr int direct_panels(int) {
+  return 1;
+}
+#endif
 constexpr int kUnit = layout::kRoundedK;
 constexpr int kUnitBytes = layout::kRoundedTileBytes;
 constexpr int kTileUnits = 4;
@@ -135,7 +143,7 @@ inline void multiply_few(const Job& job) {
   if constexpr (kRows > 1) {
     if (job.rows < kRows) return multiply_few<kRows - 1>(job);
   }
-  constexpr int kPanels = kRows == 1 ? kDirectPanels : (kDirectPanels + 1) / 2;
+  constexpr int kPanels = direct_panels(kRows);
   int panel = job.out.panel_begin;
   for (; panel + kPanels <= job.out.panel_end; panel += kPanels) {
     multiply_direct<kRows, kPanels>(job, panel);
