@@ -12,12 +12,15 @@
 // Threads: each has tiles of its own; make and destroy AmxTrap while one thread runs.
 // Cost:    some 15 to 30 microseconds an instruction.
 // Source:  Intel 64 and IA-32 Architectures Software Developer's Manual, volume 2, 2.3 (VEX) and
-//          LDTILECFG, TILELOADD, TILERELEASE, TILESTORED, TILEZERO, TDPBSSD to TDPBUUD.
+//          LDTILECFG, TILELOADD, TILERELEASE, TILESTORED, TILEZERO, TDPBSSD to TDPBUUD, TDPBF16PS;
+//          the last one's order of roundings as a Xeon with AMX has it.
 #pragma once
 
 #include <ucontext.h>
 #include <unistd.h>
+#include <xmmintrin.h>
 
+#include <cmath>
 #include <csignal>
 #include <cstdint>
 #include <cstdlib>
@@ -92,16 +95,10 @@ class TileMachine {
   };
   const char* multiply(const Product& p) {
     ++counts_.products;
-    if (!is_configured(p.sums) || !is_configured(p.a) || !is_configured(p.b))
-      return "tdp: tile is not configured";
-    if (p.sums == p.a || p.sums == p.b || p.a == p.b) return "tdp: two operands are one tile";
+    if (const char* fault = fault_of(p)) return fault;
     const int rows = config_.rows[p.sums];
     const int columns = config_.row_bytes[p.sums] / 4;
     const int quads = config_.row_bytes[p.a] / 4;
-    if (config_.row_bytes[p.sums] % 4 != 0 || config_.row_bytes[p.a] % 4 != 0 ||
-        config_.rows[p.a] != rows || config_.row_bytes[p.b] != config_.row_bytes[p.sums] ||
-        config_.rows[p.b] != quads)
-      return "tdp: shapes do not fit";
     for (int m = 0; m < rows; ++m) {
       uint32_t sums[16];
       std::memcpy(sums, tiles_[p.sums][m], sizeof(sums));
@@ -124,6 +121,28 @@ class TileMachine {
     return nullptr;
   }
 
+  // sums += a * b in pairs of bfloat16: two chains of fma from 0, over the first and over the
+  // second of the pairs, added to each other and then to the sum; denormals count as zeros.
+  const char* multiply_bf16(const Product& p) {
+    ++counts_.products;
+    if (const char* fault = fault_of(p)) return fault;
+    const int columns = config_.row_bytes[p.sums] / 4;
+    const int pairs = config_.row_bytes[p.a] / 4;
+    const unsigned before = _mm_getcsr();
+    _mm_setcsr(0x9FC0);  // flush to zero, denormals are zero, to nearest even
+    for (int m = 0; m < config_.rows[p.sums]; ++m) {
+      float sums[16];
+      std::memcpy(sums, tiles_[p.sums][m], sizeof(sums));
+      for (int n = 0; n < columns; ++n)
+        sums[n] += dot(tiles_[p.a][m], tiles_[p.b], n, pairs);
+      std::memcpy(tiles_[p.sums][m], sums, config_.row_bytes[p.sums]);
+    }
+    _mm_setcsr(before);
+    for (int m = config_.rows[p.sums]; m < 16; ++m)
+      std::memset(tiles_[p.sums][m], 0, 64);
+    return nullptr;
+  }
+
   bool is_in_use() const { return config_.palette != 0; }
   const Counts& counts() const { return counts_; }
   void reset_counts() { counts_ = {}; }
@@ -140,6 +159,38 @@ class TileMachine {
   static_assert(sizeof(Config) == 64);
 
   bool is_configured(int tile) const { return config_.rows[tile] != 0; }
+
+  const char* fault_of(const Product& p) const {
+    if (!is_configured(p.sums) || !is_configured(p.a) || !is_configured(p.b))
+      return "tdp: tile is not configured";
+    if (p.sums == p.a || p.sums == p.b || p.a == p.b) return "tdp: two operands are one tile";
+    if (config_.row_bytes[p.sums] % 4 != 0 || config_.row_bytes[p.a] % 4 != 0 ||
+        config_.rows[p.a] != config_.rows[p.sums] ||
+        config_.row_bytes[p.b] != config_.row_bytes[p.sums] ||
+        config_.rows[p.b] != config_.row_bytes[p.a] / 4)
+      return "tdp: shapes do not fit";
+    return nullptr;
+  }
+
+  static float bf16_at(const uint8_t* bytes) {
+    const uint32_t bits = static_cast<uint32_t>(bytes[0]) << 16 | static_cast<uint32_t>(bytes[1])
+                                                                      << 24;
+    float value;
+    std::memcpy(&value, &bits, sizeof(value));
+    return value;
+  }
+
+  static float dot(const uint8_t* a, const uint8_t (&b)[16][64], int column, int pairs) {
+    float first = 0.0f;
+    float second = 0.0f;
+    for (int k = 0; k < pairs; ++k) {
+      const uint8_t* weights = b[k] + 4 * column;
+      first = std::fma(bf16_at(a + 4 * k), bf16_at(weights), first);
+      second = std::fma(bf16_at(a + 4 * k + 2), bf16_at(weights + 2), second);
+    }
+    return first + second;
+  }
+
   static int as_signed(uint8_t byte) { return static_cast<int8_t>(byte); }
 
   Config config_ = {};
@@ -255,7 +306,7 @@ class AmxTrap {
     TileMachine& tiles = machine();
     const bool is_memory = d.address != nullptr;
     if (d.reg > 7 || (d.mode == 3 && d.rm > 7)) return "there are eight tiles";
-    if (d.opcode != 0x5E && d.second != 0) return "VEX.vvvv is of no use here";
+    if (d.opcode != 0x5E && d.opcode != 0x5C && d.second != 0) return "VEX.vvvv is of no use here";
     switch (d.opcode << 4 | d.prefix) {
       case 0x490:
         if (!is_memory) return d.reg == 0 && d.rm == 0 ? tiles.release() : "not an instruction";
@@ -273,6 +324,9 @@ class AmxTrap {
       case 0x5E3:
         if (is_memory || d.second > 7) return "not an instruction";
         return tiles.multiply({d.reg, d.rm, d.second, d.prefix >= 2, (d.prefix & 1) != 0});
+      case 0x5C2:
+        if (is_memory || d.second > 7) return "not an instruction";
+        return tiles.multiply_bf16({d.reg, d.rm, d.second, true, true});
       default:
         return "an instruction that this trap does not know";
     }

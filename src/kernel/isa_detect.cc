@@ -64,8 +64,8 @@ bool has_avx512() {
 }
 
 bool has_amx() {
-  constexpr unsigned kTile = bit(24), kInt8 = bit(25);
-  return has_avx512() && has_all(cpuid(7).d, kTile | kInt8);
+  constexpr unsigned kBf16 = bit(22), kTile = bit(24), kInt8 = bit(25);
+  return has_avx512() && has_all(cpuid(7).d, kBf16 | kTile | kInt8);
 }
 
 // The tiles are registers that Linux gives a process only on request, because they make its signal

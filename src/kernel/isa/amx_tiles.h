@@ -7,6 +7,12 @@
 //
 //   sums[m][o] += sum over steps s and j < 4 of rows[m][4 s + j] * weights[s][o][j]
 //
+// With bfloat16 a tile of rows is 32 k, a step is 2 k, and sums are float:
+//
+//   sums[m][o] += (chain of fma over even k) + (chain of fma over odd k)
+//
+// both ascending from 0, to nearest even, denormals as zeros, whatever MXCSR says.
+//
 // In memory every row of a tile is 64 bytes after the one before, so each wrapper names the bytes
 // it reads or writes exactly, and the compiler moves no load or store of its own across them.
 // The wrappers are inline assembly because the intrinsics of g++ 12 name too few of those bytes.
@@ -66,6 +72,18 @@ INFERNO_INLINE inline void store_sums(int32_t (*to)[16]) {
   asm volatile("tilestored %%tmm%c1, (%2,%3,1)"
                : "=m"(*reinterpret_cast<int32_t(*)[16][16]>(to))
                : "i"(kTile), "r"(to), "r"(kAmxRowBytes));
+}
+
+template <int kTile>
+INFERNO_INLINE inline void store_float_sums(float (*to)[16]) {
+  asm volatile("tilestored %%tmm%c1, (%2,%3,1)"
+               : "=m"(*reinterpret_cast<float(*)[16][16]>(to))
+               : "i"(kTile), "r"(to), "r"(kAmxRowBytes));
+}
+
+template <int kSums, int kRows, int kWeights>
+INFERNO_INLINE inline void add_bf16_products() {
+  asm volatile("tdpbf16ps %%tmm%c2, %%tmm%c1, %%tmm%c0" ::"i"(kSums), "i"(kRows), "i"(kWeights));
 }
 
 // sums += rows * weights. Weights are signed or unsigned, rows signed; sums wrap modulo 2^32.
