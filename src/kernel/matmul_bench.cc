@@ -130,7 +130,15 @@ const Peak& peak_of(Isa isa) {
   peak.read = read_rate();
 #if defined(__x86_64__)
   constexpr int kRounds = 2'000'000;
-  if (isa == Isa::kAvx512) {
+  if (isa == Isa::kAmx) {
+    peak.int8 = best_rate([] {
+      int32_t sink = 0;
+      const uint64_t work = table(Isa::kAmx)->int8_products(kRounds / 4, &sink);
+      benchmark::DoNotOptimize(sink);
+      return static_cast<double>(work);
+    });
+    peak.fma = best_rate([] { return fma_work_avx512(kRounds); });
+  } else if (isa == Isa::kAvx512) {
     peak.int8 = best_rate([] { return int8_work_avx512(kRounds); });
     peak.fma = best_rate([] { return fma_work_avx512(kRounds); });
   } else if (isa == Isa::kAvx2) {
@@ -252,7 +260,7 @@ void pack(benchmark::State& state, TensorType type) {
   constexpr int kQwenUp[2] = {8960, 1536};
   constexpr int kQwenDown[2] = {1536, 8960};
   constexpr int kSmolUp[2] = {1536, 576};
-  for (const Isa isa : {Isa::kAvx512, Isa::kAvx2, Isa::kPlain}) {
+  for (const Isa isa : {Isa::kAmx, Isa::kAvx512, Isa::kAvx2, Isa::kPlain}) {
     if (table(isa) == nullptr) continue;
     const std::string prefix = name_of(isa);
     for (const TensorType type : kPackedTypes) {

@@ -2,16 +2,21 @@
 //
 // The sub-scales go into the weights: w = sub_scale * (code - zero point), at most 14 bits, is
 // written as one or two bytes (Fold below says which for which format), so that the exact sum of
-// 256 k stays in the tile unit; what is stored is one int32, or two of which it is made. A unit of
-// work is 32 rows by two columns of tiles:
+// 256 k stays in the tile unit; what is stored is one int32, or two of which it is made. Four sums
+// are a unit of work:
 //
-//   w of one byte    columns = panels p, p + 1      of two    columns = low, high bytes of a panel
+//   w of two bytes   16 rows: sums 0, 1 = low, high bytes of panel p; 2, 3 = of panel p + 1
+//   w of one byte    32 rows: sums 0, 1 = rows 0-15 of panels p, p + 1; 2, 3 = rows 16-31
 //
-//   rows 0-15    sums 0   sums 1        each k step of 64: 4 tiles loaded, 4 products
-//   rows 16-31   sums 2   sums 3
+//   tmm0-3 sums   tmm4 rows   tmm5 sums of minima   tmm6, tmm7 weights in turn
 //
-// While the tile unit works on one unit, the vector unit finishes the one before: after each k
-// step, a quarter of its rows.
+// While the tile unit works on one unit, the vector unit finishes the one before, an eighth after
+// every second product. A unit begins by storing the sums of the former one, each just before the
+// product that begins its own sum, with its first tiles already loaded: so no product waits for
+// stores, nor a store for products behind it.
+//
+// Vectors keep one of their two multipliers while tiles work, so what minima subtract is a product
+// of tiles as well: sums of q, in two bfloat16 each, times minima.
 #if defined(INFERNO_ISA_AVX512)
 #include "kernel/isa/matmul_amx.h"
 
@@ -227,6 +232,7 @@ struct UnitShape {
   static constexpr bool kIsTwoParts = Fold::kParts == 2;
   static constexpr int kPanels = kIsTwoParts ? kSums / 2 : kAmxPanels;
   static constexpr int kRowTiles = kIsTwoParts ? 1 : kSums / 2;
+  static constexpr int kProducts = kPanels * kRowTiles;  // of 16 rows and a panel
   static constexpr int kRows = kRowTiles * kAmxTileRows;
   static constexpr int kPartRows = kRows / 8;  // of each of the eight parts of finishing
 
@@ -309,27 +315,26 @@ INFERNO_INLINE inline void load_next_tiles(const SuperPanel* panels, const int8_
   }
 }
 
-// What minima subtract: exact, as every sum of products is an integer below 2^24.
-template <class Fold, int kSums>
+// What minima subtract, for one tile of rows and panel after each k step; each is stored a step
+// later, when nothing waits for it any more. Exact, as every sum of products is an integer below
+// 2^24.
+template <class Fold, int kSums, int kStep>
 INFERNO_INLINE inline void multiply_minima(const SuperPanel* panels, const Unit& unit) {
   using Shape = UnitShape<Fold, kSums>;
-  unroll<0, Shape::kRowTiles>([&](auto tile) INFERNO_INLINE {
-    load_tile<4, 1024>(unit.sums[tile * kAmxTileRows]);
-    unroll<0, Shape::kPanels>([&](auto p) INFERNO_INLINE {
-      load_tile<6 + p, 1024>(panels[p].minima);
-      zero_tile<5>();
-      add_bf16_products<5, 4, 6 + p>();
-      store_float_sums<5>(unit.minima[tile * Shape::kPanels + p]);
-    });
-  });
+  if constexpr (kStep > 0 && kStep <= Shape::kProducts) store_float_sums<5>(unit.minima[kStep - 1]);
+  if constexpr (kStep < Shape::kProducts) {
+    load_tile<4, 1024>(unit.sums[kStep / Shape::kPanels * kAmxTileRows]);
+    load_tile<6, 1024>(panels[kStep % Shape::kPanels].minima);
+    zero_tile<5>();
+    add_bf16_products<5, 4, 6>();
+    if constexpr (kStep == 3) store_float_sums<5>(unit.minima[3]);
+  }
 }
 
 template <int kSums>
 INFERNO_INLINE inline void store_all_sums(Dots& dots) {
   unroll<0, kSums>([&](auto sum) INFERNO_INLINE { store_sums<sum>(dots[sum]); });
 }
-
-inline constexpr int kMinimaStep = 1;  // after which minima are multiplied
 
 // Multiplies a unit, whose first tiles are loaded, while finishing the former one, whose sums are
 // still in the tiles; then loads the first tiles of the next one.
@@ -348,13 +353,14 @@ __attribute__((noinline)) void multiply_unit(Scratch& scratch, const Unit& curre
       constexpr bool kIsSigned = Fold::kIsSigned[Shape::kIsTwoParts ? sum % 2 : 0];
       add_products<sum, 4, Shape::weights_tile(sum), kIsSigned>();
       constexpr bool kIsLast = sum == kSums - 1;
-      if constexpr (S::kMinimum && step == kMinimaStep && kIsLast) {
-        multiply_minima<Fold, kSums>(panels, unit);
-        if constexpr (Shape::kIsTwoParts)
-          load_tile<6, 1024>(Shape::weights(panels, 0, kMinimaStep + 1));
+      constexpr bool kHasMinima = S::kMinimum && step < Shape::kProducts;
+      if constexpr (S::kMinimum && kIsLast) {
+        multiply_minima<Fold, kSums, step>(panels, unit);
+        if constexpr (kHasMinima) {
+          load_next_tiles<Fold, kSums, step, kSums - 2>(panels, unit.q, next_q);
+        }
       }
-      if constexpr (!(S::kMinimum && Shape::kIsTwoParts && step == kMinimaStep &&
-                      sum == kSums - 2)) {
+      if constexpr (!kHasMinima || !Shape::kIsTwoParts || sum != kSums - 2) {
         load_next_tiles<Fold, kSums, step, sum>(panels, unit.q, next_q);
       }
       // All sums of `before` have to be stored first.
@@ -376,10 +382,10 @@ struct UnitRange {
 // stretch the outputs, whose lines lie far from each other.
 class Fetches {
  public:
-  Fetches(const MatmulJob& job, const PanelGroup& group, bool is_last, const NextStretch& packed)
+  Fetches(const MatmulJob& job, const PanelGroup& group, int stretch, const NextStretch& packed)
       : packed_(packed),
         stride_(job.out.stride),
-        left_(is_last ? group.row_end - group.row_begin : 0),
+        left_(stretch + 1 == stretch_count(job.w.k) ? group.row_end - group.row_begin : 0),
         y_(job.out.y + static_cast<size_t>(group.row_begin) * stride_ +
            static_cast<size_t>(group.panel) * 16) {}
 
@@ -439,8 +445,7 @@ struct SuperBlockProducts {
   static void multiply_stretch(const MatmulJob& job, const PanelGroup& group, int stretch) {
     Scratch& scratch = scratch_of(job);
     const int tiles = scratch.rows.rows / kAmxTileRows;
-    const bool is_last = stretch + 1 == stretch_count(job.w.k);
-    Fetches fetches(job, group, is_last, next_stretch<S>(job.w, group, stretch, tiles));
+    Fetches fetches(job, group, stretch, next_stretch<S>(job.w, group, stretch, tiles));
     if constexpr (Fold::kParts == 2) {
       if (group.panels == 2) {
         multiply_units<S, Fold, 4>(scratch, {stretch, 0, tiles}, fetches);
