@@ -137,7 +137,15 @@ const Peak& peak_of(Isa isa) {
   });
 #if defined(__x86_64__)
   constexpr int kRounds = 2'000'000;
-  if (isa == Isa::kAvx512) {
+  if (isa == Isa::kAmx) {
+    peak.int8 = best_rate([] {
+      int32_t sink = 0;
+      const uint64_t work = table(Isa::kAmx)->int8_products(kRounds / 4, &sink);
+      benchmark::DoNotOptimize(sink);
+      return static_cast<double>(work);
+    });
+    peak.fma = best_rate([] { return fma_work_avx512(kRounds); });
+  } else if (isa == Isa::kAvx512) {
     peak.int8 = best_rate([] { return int8_work_avx512(kRounds); });
     peak.fma = best_rate([] { return fma_work_avx512(kRounds); });
   } else if (isa == Isa::kAvx2) {

@@ -16,8 +16,8 @@
 
 namespace inferno::kernel::INFERNO_ISA {
 
-// From here on a tile of 16 rows costs less than as many rows of vpdpbusd: about 350 cycles for
-// 256 k of a panel of Q4_K, as counted, against some 46 a row.
+// From about here on a tile of 16 rows costs less than as many rows of vpdpbusd: measured, Q4_K has
+// 0.89 and Q6_K 1.08 times the speed of AVX-512 at 9 rows, 1.10 and 1.19 times at 12.
 inline constexpr int kLeastAmxRows = 9;
 
 inline constexpr int kAmxPanels = 2;

@@ -2,16 +2,21 @@
 //
 // The sub-scales go into the weights: w = sub_scale * (code - zero point), at most 14 bits, is
 // written as one or two bytes (Fold below says which for which format), so that the exact sum of
-// 256 k stays in the tile unit; what is stored is one int32, or two of which it is made. A unit of
-// work is 32 rows by two columns of tiles:
+// 256 k stays in the tile unit; what is stored is one int32, or two of which it is made. Four sums
+// are a unit of work:
 //
-//   w of one byte    columns = panels p, p + 1      of two    columns = low, high bytes of a panel
+//   w of two bytes   16 rows: sums 0, 1 = low, high bytes of panel p; 2, 3 = of panel p + 1
+//   w of one byte    32 rows: sums 0, 1 = rows 0-15 of panels p, p + 1; 2, 3 = rows 16-31
 //
-//   rows 0-15    sums 0   sums 1        each k step of 64: 4 tiles loaded, 4 products
-//   rows 16-31   sums 2   sums 3
+//   tmm0-3 sums   tmm4 rows   tmm5 sums of minima   tmm6, tmm7 weights in turn
 //
-// While the tile unit works on one unit, the vector unit finishes the one before: after each k
-// step, a quarter of its rows.
+// While the tile unit works on one unit, the vector unit finishes the one before, an eighth after
+// every second product. A unit begins by storing the sums of the former one, each just before the
+// product that begins its own sum, with its first tiles already loaded: so no product waits for
+// stores, nor a store for products behind it.
+//
+// Vectors keep one of their two multipliers while tiles work, so what minima subtract is a product
+// of tiles as well: sums of q, in two bfloat16 each, times minima.
 #if defined(INFERNO_ISA_AVX512)
 #include "kernel/isa/matmul_amx.h"
 
@@ -21,44 +26,35 @@ namespace {
 // 256 k of a panel.
 struct SuperPanel {
   alignas(64) uint8_t part[2][64][64];  // low and high bytes of w, [step]
+  uint32_t minima[16][16];              // [sub-block][output] twice as bfloat16
   float d[16];
   float dmin[16];
-  int32_t minima[8][16];  // pairs of int16
 };
 
-// Of a row: its scale, and the sums of q that minima are multiplied with, in pairs of int16, over
-// 16 k each or over 32.
-template <bool kMinimum, bool kOf16>
-struct RowFactors {
-  float scale;
-  int32_t sums[8];
+// What the sums of a unit become in memory: the exact integers, and what minima subtract.
+using Dots = int32_t[4][16][16];
+using MinimaSums = float[4][16][16];
 
-  INFERNO_INLINE void set(const RowSlice& from, size_t row, int) {
-    scale = from.scale[row * from.scale_stride];
-    if constexpr (!kMinimum) return;
-    const int16_t* sum = from.sum + row * from.sum_stride;
-    const __m256i sixteens = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(sum));
-    if constexpr (kOf16) {
-      _mm256_storeu_si256(reinterpret_cast<__m256i*>(sums), sixteens);
-    } else {
-      const __m256i wide = _mm256_madd_epi16(sixteens, _mm256_set1_epi16(1));
-      const __m128i upper = _mm256_extracti128_si256(wide, 1);
-      _mm_storeu_si128(reinterpret_cast<__m128i*>(sums),
-                       _mm_packs_epi32(_mm256_castsi256_si128(wide), upper));
-    }
+// A block of rows, arranged for tiles and padded to whole ones with zeros.
+struct SuperRows {
+  alignas(64) int8_t q[kMostBlockBytes];  // [stretch][row tile][64 k][16 rows][64]
+  uint32_t sums[kMostRowStretches][16];   // [stretch][row][sub-block], see split_sums()
+  float scale[kMostRowStretches];         // [stretch][row]
+  int rows;                               // padded
+
+  size_t at(int stretch, int row) const {
+    return static_cast<size_t>(stretch) * static_cast<size_t>(rows) + static_cast<size_t>(row);
   }
 };
-template <class S>
-using FactorsOf = RowFactors<S::kMinimum, S::kSteps == 4>;
 
-template <class Factors>
 struct Scratch {
-  AmxRows<Factors> rows;
+  SuperRows rows;
   SuperPanel panel[kAmxPanels];
-  alignas(64) int32_t dots[2][2][2][16][16];  // of the unit being multiplied, and the one before
+  alignas(64) Dots dots;  // of the unit before
+  MinimaSums minima[2];   // of the unit being multiplied, and the one before
   float totals[kMostBlockRows][kAmxPanels][16];
 };
-static_assert(sizeof(Scratch<RowFactors<true, true>>) <= kMatmulScratchBytes);
+static_assert(sizeof(Scratch) <= kMatmulScratchBytes);
 
 // Each of 16 lanes repeated in both of its halves, or all four of its bytes.
 inline __m512i twice(__m512i v) {
@@ -152,6 +148,71 @@ struct Ternary {
   }
 };
 
+// The float of an integer below 256, or of a multiple of 256 below 2^16, is a bfloat16: its upper
+// half.
+inline __m512i float_bits(__m512i v) {
+  return _mm512_castps_si512(_mm512_maskz_cvtepi32_ps(kAllLanes, v));
+}
+
+// The sums of q that minima are multiplied with, over 16 k each or over 32, split into two bfloat16
+// that are exact: what is below 256, and the rest. Those of sub-blocks that do not exist are 0.
+template <class S>
+INFERNO_INLINE inline void split_sums(const int16_t* sum, uint32_t (&to)[16]) {
+  const __m256i sixteens = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(sum));
+  __m512i sums;
+  if constexpr (S::kSubs == 16) {
+    sums = _mm512_maskz_cvtepi16_epi32(kAllLanes, sixteens);
+  } else {
+    const __m256i wide = _mm256_madd_epi16(sixteens, _mm256_set1_epi16(1));
+    sums = _mm512_maskz_broadcast_i64x4(0x0F, wide);
+  }
+  const __m512i below = _mm512_and_si512(sums, _mm512_set1_epi32(255));
+  const __m512i rest = float_bits(_mm512_sub_epi32(sums, below));
+  const __m512i lower = _mm512_maskz_srli_epi32(kAllLanes, float_bits(below), 16);
+  _mm512_storeu_si512(to, _mm512_or_si512(lower, rest));
+}
+
+// Arranges rows [row_begin, row_end) of a job.
+template <class S>
+void arrange_super_rows(const MatmulJob& job, int row_begin, int row_end, SuperRows& to) {
+  const int count = row_end - row_begin;
+  to.rows = padded_rows(count);
+  for (int stretch = 0; stretch < stretch_count(job.w.k); ++stretch) {
+    const RowSlice from = slice_of(job.x, row_begin, stretch);
+    for (int row = 0; row < to.rows; ++row) {
+      const size_t r = static_cast<size_t>(row);
+      const size_t at = to.at(stretch, row);
+      int8_t* const q =
+          to.q + to.at(stretch, row / kAmxTileRows * kAmxTileRows) * 256 + row % kAmxTileRows * 64;
+      if (row < count) {
+        arrange_row(from.q + r * from.q_stride, 256, q);
+        to.scale[at] = from.scale[r * from.scale_stride];
+        if constexpr (S::kMinimum) split_sums<S>(from.sum + r * from.sum_stride, to.sums[at]);
+      } else {
+        arrange_row(nullptr, 0, q);
+        to.scale[at] = 0.0f;
+        __builtin_memset(to.sums[at], 0, sizeof(to.sums[at]));
+      }
+    }
+  }
+}
+
+template <class S>
+INFERNO_INLINE inline void unpack_minima(const S& source, SuperPanel& panel) {
+  store(panel.dmin, source.dmin());
+  __builtin_memset(panel.minima, 0, sizeof(panel.minima));
+  for (int pair = 0; pair < S::kSubs / 2; ++pair) {
+    const Ints both = source.minima(pair);
+    const __m512i first = float_bits(first_of_pairs(both).v);
+    const __m512i second = float_bits(second_of_pairs(both).v);
+    const auto put = [&](__m512i bits, uint32_t* to) INFERNO_INLINE {
+      _mm512_storeu_si512(to, _mm512_or_si512(bits, _mm512_maskz_srli_epi32(kAllLanes, bits, 16)));
+    };
+    put(first, panel.minima[2 * pair]);
+    put(second, panel.minima[2 * pair + 1]);
+  }
+}
+
 template <class S, class Fold>
 void unpack(const S& source, SuperPanel& panel) {
   for (int sub = 0; sub < S::kSubs; ++sub) {
@@ -162,154 +223,248 @@ void unpack(const S& source, SuperPanel& panel) {
     });
   }
   store(panel.d, source.d());
-  if constexpr (S::kMinimum) {
-    store(panel.dmin, source.dmin());
-    for (int pair = 0; pair < S::kSubs / 2; ++pair)
-      store_int(panel.minima[pair], source.minima(pair));
-  }
+  if constexpr (S::kMinimum) unpack_minima(source, panel);
 }
 
-// 32 rows (or 16) by two columns.
-template <class Factors>
+// One k step after the other, and in each one sum after the other.
+template <class Fold, int kSums>
+struct UnitShape {
+  static constexpr bool kIsTwoParts = Fold::kParts == 2;
+  static constexpr int kPanels = kIsTwoParts ? kSums / 2 : kAmxPanels;
+  static constexpr int kRowTiles = kIsTwoParts ? 1 : kSums / 2;
+  static constexpr int kProducts = kPanels * kRowTiles;  // of 16 rows and a panel
+  static constexpr int kRows = kRowTiles * kAmxTileRows;
+  static constexpr int kPartRows = kRows / 8;  // of each of the eight parts of finishing
+
+  // The tile of weights of a sum: tmm6 and tmm7 in turn.
+  static constexpr int weights_tile(int sum) { return 6 + sum % 2; }
+  static const void* weights(const SuperPanel* panels, int sum, int step) {
+    if constexpr (kIsTwoParts) return panels[sum / 2].part[sum % 2][step * 16];
+    return panels[sum % 2].part[0][step * 16];
+  }
+};
+
+// A unit of rows times the panels of a stretch.
 struct Unit {
-  int panel;                   // the first
-  int panels;                  // 1 or 2
-  int row_tiles;               // 1 or 2; 0: nothing to finish
-  const Factors* factors;      // of the rows
-  int32_t (*dots)[2][16][16];  // [row tile][column]
+  const int8_t* q;             // tiles; null: there is none
+  const uint32_t (*sums)[16];  // of the rows
+  const float* scale;
+  float (*minima)[16][16];
   float (*totals)[kAmxPanels][16];
 };
 
-// kRows rows of a tile: total = fma(u, scale_x, total), u from the integer sums.
-template <class S, class Fold, int kRows>
-INFERNO_INLINE inline void finish_rows(const SuperPanel& w, const Unit<FactorsOf<S>>& unit,
-                                       int panel, int row) {
-  const Floats d = load(w.d);
-  const Floats dmin = S::kMinimum ? load(w.dmin) : zero();
-  Ints minima[S::kSubs / 2];
-  if constexpr (S::kMinimum) {
-    unroll<0, S::kSubs / 2>([&](auto i) INFERNO_INLINE { minima[i] = load_int(w.minima[i]); });
-  }
-  const auto& columns = unit.dots[row / kAmxTileRows];
-  const int32_t(*first)[16] = columns[panel] + row % kAmxTileRows;
-  const int32_t(*second)[16] = columns[1] + row % kAmxTileRows;
-  const FactorsOf<S>* factors = unit.factors + row;
-  float* total = unit.totals[row][unit.panel + panel];
-  unroll<0, kRows>([&](auto r) INFERNO_INLINE {
-    Ints isum = load_int(first[r]);
-    if constexpr (Fold::kParts == 2)
-      isum = add_int(isum, shift_left<Fold::kShift>(load_int(second[r])));
-    if constexpr (Fold::kIsNegated) isum = sub_int(set1_int(0), isum);
-    Floats u = mul(to_float(isum), d);
-    if constexpr (S::kMinimum) {
-      Ints msum = set1_int(0);
-      unroll<0, S::kSubs / 2>([&](auto i) INFERNO_INLINE {
-        msum = add_pair_products(msum, minima[i], factors[r].sums[i]);
-      });
-      u = fnma(to_float(msum), dmin, u);
-    }
-    store(total + r * kAmxPanels * 16,
-          fma(u, set1(factors[r].scale), load(total + r * kAmxPanels * 16)));
+// Part `part` of eight of a unit whose sums are stored: total = fma(u, scale_x, total), u from the
+// integer sums.
+template <class S, class Fold, int kSums>
+INFERNO_INLINE inline void finish_part(const Scratch& scratch, const Unit& unit, int part) {
+  using Shape = UnitShape<Fold, kSums>;
+  if (unit.q == nullptr) return;
+  Floats d[Shape::kPanels], dmin[Shape::kPanels];
+  unroll<0, Shape::kPanels>([&](auto p) INFERNO_INLINE {
+    d[p] = load(scratch.panel[p].d);
+    if constexpr (S::kMinimum) dmin[p] = load(scratch.panel[p].dmin);
+  });
+  unroll<0, Shape::kPartRows>([&](auto r) INFERNO_INLINE {
+    const int row = part * Shape::kPartRows + r;
+    const int at = row % kAmxTileRows;
+    const Floats scale = set1(unit.scale[row]);
+    unroll<0, Shape::kPanels>([&](auto p) INFERNO_INLINE {
+      const int sum = Shape::kIsTwoParts ? 2 * p : row / kAmxTileRows * 2 + p;
+      Ints isum = load_int(scratch.dots[sum][at]);
+      if constexpr (Shape::kIsTwoParts)
+        isum = add_int(isum, shift_left<Fold::kShift>(load_int(scratch.dots[sum + 1][at])));
+      if constexpr (Fold::kIsNegated) isum = sub_int(set1_int(0), isum);
+      Floats u = mul(to_float(isum), d[p]);
+      if constexpr (S::kMinimum) {
+        const int tile = Shape::kIsTwoParts ? static_cast<int>(p) : sum;
+        u = fnma(load(unit.minima[tile][at]), dmin[p], u);
+      }
+      float* total = unit.totals[row][p];
+      store(total, fma(u, scale, load(total)));
+    });
   });
 }
 
-// Part `part` of eight of a unit whose sums are stored.
-template <class S, class Fold>
-INFERNO_INLINE inline void finish_part(const Scratch<FactorsOf<S>>& scratch,
-                                       const Unit<FactorsOf<S>>& unit, int part) {
-  if (unit.row_tiles == 2) {
-    for (int panel = 0; panel < unit.panels; ++panel)
-      finish_rows<S, Fold, 4>(scratch.panel[unit.panel + panel], unit, panel, part * 4);
-  } else if (unit.row_tiles == 1) {
-    for (int panel = 0; panel < unit.panels; ++panel)
-      finish_rows<S, Fold, 2>(scratch.panel[unit.panel + panel], unit, panel, part * 2);
+template <class Fold, int kSums>
+INFERNO_INLINE inline void load_first_tiles(const SuperPanel* panels, const int8_t* q) {
+  using Shape = UnitShape<Fold, kSums>;
+  load_tile<4, 1024>(q);
+  load_tile<6, 1024>(Shape::weights(panels, 0, 0));
+  load_tile<7, 1024>(Shape::weights(panels, 1, 0));
+}
+
+// Loads what the products after that of (step, sum) need in place of the tiles it was the last to
+// use.
+template <class Fold, int kSums, int kStep, int kSum>
+INFERNO_INLINE inline void load_next_tiles(const SuperPanel* panels, const int8_t* q,
+                                           const int8_t* next_q) {
+  using Shape = UnitShape<Fold, kSums>;
+  constexpr bool kIsLast = kSum == kSums - 1;
+  const int8_t* const next_rows = kStep == 3 ? next_q : q + (kStep + 1) * 1024;
+  if constexpr (Shape::kIsTwoParts) {
+    constexpr int kNext = (kSum + 2) % kSums;
+    constexpr int kNextStep = kSum + 2 < kSums ? kStep : (kStep + 1) % 4;
+    load_tile<Shape::weights_tile(kSum), 1024>(Shape::weights(panels, kNext, kNextStep));
+    if constexpr (kIsLast) load_tile<4, 1024>(next_rows);
+  } else if constexpr (kIsLast) {
+    load_tile<4, 1024>(next_rows);
+    load_tile<6, 1024>(Shape::weights(panels, 0, (kStep + 1) % 4));
+    load_tile<7, 1024>(Shape::weights(panels, 1, (kStep + 1) % 4));
+  } else if constexpr (kSum == 1) {
+    load_tile<4, 1024>(q + 4096 + kStep * 1024);  // the second tile of rows
   }
 }
 
-// Multiplies `unit` while finishing `before`.
-template <class S, class Fold, int kRowTiles>
-__attribute__((noinline)) void multiply_unit(const Scratch<FactorsOf<S>>& scratch, const int8_t* q,
-                                             const Unit<FactorsOf<S>>& unit,
-                                             const Unit<FactorsOf<S>>& before, NextStretch& next) {
-  constexpr bool kIsTwo = kRowTiles == 2;
-  const auto* first = scratch.panel[unit.panel].part[0];
-  const auto* second =
-      Fold::kParts == 2 ? scratch.panel[unit.panel].part[1] : scratch.panel[unit.panel + 1].part[0];
-  unroll<0, 2 * kRowTiles>([](auto i) INFERNO_INLINE { zero_tile<i>(); });
+// What minima subtract, for one tile of rows and panel after each k step; each is stored a step
+// later, when nothing waits for it any more. Exact, as every sum of products is an integer below
+// 2^24.
+template <class Fold, int kSums, int kStep>
+INFERNO_INLINE inline void multiply_minima(const SuperPanel* panels, const Unit& unit) {
+  using Shape = UnitShape<Fold, kSums>;
+  if constexpr (kStep > 0 && kStep <= Shape::kProducts) store_float_sums<5>(unit.minima[kStep - 1]);
+  if constexpr (kStep < Shape::kProducts) {
+    load_tile<4, 1024>(unit.sums[kStep / Shape::kPanels * kAmxTileRows]);
+    load_tile<6, 1024>(panels[kStep % Shape::kPanels].minima);
+    zero_tile<5>();
+    add_bf16_products<5, 4, 6>();
+    if constexpr (kStep == 3) store_float_sums<5>(unit.minima[3]);
+  }
+}
+
+template <int kSums>
+INFERNO_INLINE inline void store_all_sums(Dots& dots) {
+  unroll<0, kSums>([&](auto sum) INFERNO_INLINE { store_sums<sum>(dots[sum]); });
+}
+
+// Multiplies a unit, whose first tiles are loaded, while finishing the former one, whose sums are
+// still in the tiles; then loads the first tiles of the next one.
+template <class S, class Fold, int kSums>
+__attribute__((noinline)) void multiply_unit(Scratch& scratch, const Unit& current,
+                                             const Unit& former, const int8_t* next_q) {
+  using Shape = UnitShape<Fold, kSums>;
+  const Unit unit = current, before = former;  // in registers: totals cannot alias them
+  const SuperPanel* const panels = scratch.panel;
   unroll<0, 4>([&](auto step) INFERNO_INLINE {
-    load_tile<4, 1024>(q + step * 1024);
-    load_tile<6, 1024>(first[step * 16]);
-    add_products<0, 4, 6, Fold::kIsSigned[0]>();
-    load_tile<7, 1024>(second[step * 16]);
-    add_products<1, 4, 7, Fold::kIsSigned[1]>();
-    finish_part<S, Fold>(scratch, before, 2 * step);
-    if constexpr (kIsTwo) {
-      load_tile<5, 1024>(q + 4096 + step * 1024);
-      add_products<2, 5, 6, Fold::kIsSigned[0]>();
-      add_products<3, 5, 7, Fold::kIsSigned[1]>();
-    }
-    next.advance();
-    finish_part<S, Fold>(scratch, before, 2 * step + 1);
+    unroll<0, kSums>([&](auto sum) INFERNO_INLINE {
+      if constexpr (step == 0) {
+        store_sums<sum>(scratch.dots[sum]);
+        zero_tile<sum>();
+      }
+      constexpr bool kIsSigned = Fold::kIsSigned[Shape::kIsTwoParts ? sum % 2 : 0];
+      add_products<sum, 4, Shape::weights_tile(sum), kIsSigned>();
+      constexpr bool kIsLast = sum == kSums - 1;
+      constexpr bool kHasMinima = S::kMinimum && step < Shape::kProducts;
+      if constexpr (S::kMinimum && kIsLast) {
+        multiply_minima<Fold, kSums, step>(panels, unit);
+        if constexpr (kHasMinima) {
+          load_next_tiles<Fold, kSums, step, kSums - 2>(panels, unit.q, next_q);
+        }
+      }
+      if constexpr (!kHasMinima || !Shape::kIsTwoParts || sum != kSums - 2) {
+        load_next_tiles<Fold, kSums, step, sum>(panels, unit.q, next_q);
+      }
+      // All sums of `before` have to be stored first.
+      if constexpr (step == 0 && kIsLast) finish_part<S, Fold, kSums>(scratch, before, 0);
+      if constexpr (step > 0 ? (sum + 1) % (kSums / 2) == 0 : kIsLast) {
+        constexpr int kPart = 2 * step + (sum + 1) / (kSums / 2) - 1;
+        finish_part<S, Fold, kSums>(scratch, before, kPart);
+      }
+    });
   });
-  store_sums<0>(unit.dots[0][0]);
-  store_sums<1>(unit.dots[0][1]);
-  if constexpr (kIsTwo) {
-    store_sums<2>(unit.dots[1][0]);
-    store_sums<3>(unit.dots[1][1]);
+}
+
+// Units from a row of a block on, one after the other.
+struct UnitRange {
+  int stretch, row, count;
+};
+
+// Fetches into L2 what is needed next, a part for each row tile: packed bytes, and in the last
+// stretch the outputs, whose lines lie far from each other.
+class Fetches {
+ public:
+  Fetches(const MatmulJob& job, const PanelGroup& group, int stretch, const NextStretch& packed)
+      : packed_(packed),
+        stride_(job.out.stride),
+        left_(stretch + 1 == stretch_count(job.w.k) ? group.row_end - group.row_begin : 0),
+        y_(job.out.y + static_cast<size_t>(group.row_begin) * stride_ +
+           static_cast<size_t>(group.panel) * 16) {}
+
+  INFERNO_INLINE void advance() {
+    packed_.advance();
+    const int rows = left_ < kAmxTileRows ? left_ : kAmxTileRows;
+    for (int row = 0; row < rows; ++row, y_ += stride_) {
+      __builtin_prefetch(y_, 0, 2);
+      __builtin_prefetch(y_ + 16, 0, 2);
+    }
+    left_ -= rows;
   }
+
+ private:
+  NextStretch packed_;
+  size_t stride_;
+  int left_;  // rows
+  const float* y_;
+};
+
+template <class S, class Fold, int kSums>
+void multiply_units(Scratch& scratch, const UnitRange& range, Fetches& fetches) {
+  using Shape = UnitShape<Fold, kSums>;
+  if (range.count == 0) return;
+  SuperRows& rows = scratch.rows;
+  const auto q_of = [&](int i) {
+    return rows.q + rows.at(range.stretch, range.row + i * Shape::kRows) * 256;
+  };
+  load_first_tiles<Fold, kSums>(scratch.panel, q_of(0));
+  Unit before = {};
+  for (int i = 0; i < range.count; ++i) {
+    const int row = range.row + i * Shape::kRows;
+    const size_t at = rows.at(range.stretch, row);
+    const Unit unit = {q_of(i), rows.sums + at, rows.scale + at, scratch.minima[i % 2],
+                       scratch.totals + row};
+    for (int tile = 0; tile < Shape::kRowTiles; ++tile)
+      fetches.advance();
+    multiply_unit<S, Fold, kSums>(scratch, unit, before, q_of(i + 1 < range.count ? i + 1 : i));
+    before = unit;
+  }
+  store_all_sums<kSums>(scratch.dots);
+  for (int part = 0; part < 8; ++part)
+    finish_part<S, Fold, kSums>(scratch, before, part);
 }
 
 template <class S, class Fold>
 struct SuperBlockProducts {
-  using Rows = AmxRows<FactorsOf<S>>;
-
-  static Scratch<FactorsOf<S>>& scratch_of(const MatmulJob& job) {
-    return *reinterpret_cast<Scratch<FactorsOf<S>>*>(job.scratch);
+  static Scratch& scratch_of(const MatmulJob& job) {
+    return *reinterpret_cast<Scratch*>(job.scratch);
   }
 
   static void begin_rows(const MatmulJob& job, int row_begin, int row_end) {
-    arrange_rows(job, row_begin, row_end, scratch_of(job).rows);
+    arrange_super_rows<S>(job, row_begin, row_end, scratch_of(job).rows);
   }
 
   // All rows of a block times 256 k of the unpacked panels.
   static void multiply_stretch(const MatmulJob& job, const PanelGroup& group, int stretch) {
-    Scratch<FactorsOf<S>>& scratch = scratch_of(job);
-    const Rows& rows = scratch.rows;
-    constexpr int kUnitPanels = Fold::kParts == 2 ? 1 : kAmxPanels;
-    const int row_units = (rows.rows + kUnitRows - 1) / kUnitRows;
-    const int units = row_units * ((group.panels + kUnitPanels - 1) / kUnitPanels);
-    NextStretch next = next_stretch<S>(job.w, group, stretch, units * 4);
-    Unit<FactorsOf<S>> before = {};
-    int done = 0;
-    for (int row = 0; row < rows.rows; row += kUnitRows) {
-      const int8_t* q = rows.tiles(stretch, row / kAmxTileRows);
-      for (int panel = 0; panel < group.panels; panel += kUnitPanels, ++done) {
-        const int left = group.panels - panel;
-        const Unit<FactorsOf<S>> unit = {panel,
-                                         left < kUnitPanels ? left : kUnitPanels,
-                                         rows.rows - row > kAmxTileRows ? 2 : 1,
-                                         rows.factors + rows.at(stretch, row),
-                                         scratch.dots[done % 2],
-                                         scratch.totals + row};
-        if (unit.row_tiles == 2) {
-          multiply_unit<S, Fold, 2>(scratch, q, unit, before, next);
-        } else {
-          multiply_unit<S, Fold, 1>(scratch, q, unit, before, next);
-        }
-        before = unit;
+    Scratch& scratch = scratch_of(job);
+    const int tiles = scratch.rows.rows / kAmxTileRows;
+    Fetches fetches(job, group, stretch, next_stretch<S>(job.w, group, stretch, tiles));
+    if constexpr (Fold::kParts == 2) {
+      if (group.panels == 2) {
+        multiply_units<S, Fold, 4>(scratch, {stretch, 0, tiles}, fetches);
+      } else {
+        multiply_units<S, Fold, 2>(scratch, {stretch, 0, tiles}, fetches);
       }
+    } else {
+      multiply_units<S, Fold, 4>(scratch, {stretch, 0, tiles / 2}, fetches);
+      multiply_units<S, Fold, 2>(scratch, {stretch, tiles / 2 * kUnitRows, tiles % 2}, fetches);
     }
-    for (int part = 0; part < 8; ++part)
-      finish_part<S, Fold>(scratch, before, part);
   }
 
   static void multiply_panels(const MatmulJob& job, const PanelGroup& group) {
     const PackedMatrix& w = job.w;
-    Scratch<FactorsOf<S>>& scratch = scratch_of(job);
+    Scratch& scratch = scratch_of(job);
     __builtin_memset(scratch.totals, 0,
                      sizeof(scratch.totals[0]) * static_cast<size_t>(scratch.rows.rows));
     for (int stretch = 0; stretch < stretch_count(w.k); ++stretch) {
-      for (int p = 0; p < group.panels; ++p) {
+      for (int p = 0; p < kAmxPanels; ++p) {
         unpack<S, Fold>(S(w, stretch_bytes<S>(w, group, p, stretch)), scratch.panel[p]);
       }
       multiply_stretch(job, group, stretch);
