@@ -3,13 +3,17 @@
 //   for chunks of up to 128 (row, head) pairs           their sums stay in the L2 cache
 //     for spans, ascending                              each into a state of its own
 //       for blocks of 64 absolute positions, ascending  4 pages, converted once for many tiles
-//         for tiles of up to kTilePairs pairs
+//         for tiles of up to kTilePairs pairs, or one of up to kMostPairs
 //           scores   tile x 64     attend_floats.h, attend_int8.h
-//           weights  maximum of the block, power_weight_of(), sums
+//           maxima   of the tile before
+//           weights  of the tile before that: power_weight_of(), sums
+//         for the same tiles
 //           values   tile x E      attend_floats.h, attend_int8.h
 //       the state joins those of the spans before it
 //
 // A key or value is loaded once per tile, and the next block is asked into the cache meanwhile.
+// Scores, maxima and weights each wait for the one before; a tile apart, they do not. The L1 cache
+// holds the keys of a block, then its values.
 //
 // Invariant: what a pair computes depends on its own position only. Blocks and spans lie at
 // absolute positions; a pair skips those it sees nothing of; in a block it sees in part, hidden
@@ -31,7 +35,7 @@ namespace {
 // beside a block, and converting the block costs little beside what so many pairs do with it.
 constexpr int kChunkPairs = 128;
 constexpr int kChunkFloats = 16384;
-constexpr int kLanePadding = 16;  // a tile's pairs are read as one vector, whatever their number
+constexpr int kLanePadding = 16;  // pairs are read by vectors, whatever their number
 constexpr float kInfinity = __builtin_inff();
 constexpr float kLog2E = 1.44269504f;
 
@@ -46,12 +50,15 @@ struct State {
 
 // What of the scratch belongs to whom. Wider heads come in smaller chunks.
 struct Workspace {
-  float* floats;     // [4 pages] of converted keys and values
+  float* floats;     // [(4 + 1) pages] of converted keys or values
   uint8_t* queries;  // tile after tile, each as in Tile
   float* scales;     // [pairs + 16] of the queries
-  float* weights;    // [kMostPairs, 64]
+  float* weights;    // [pairs, 64]
   int16_t* integers;
   float* integer_scale;
+  Range* ranges;      // [pairs] of the block at hand
+  float* bases;       // [pairs + 16] what weights are relative to
+  float* shrinks;     // [pairs + 16] what the sums so far are multiplied with
   float* maxima;      // [pairs + 16] of the span at hand
   float* span;        // [pairs] states
   float* everything;  // [pairs] states
@@ -66,6 +73,7 @@ struct Chunk {
   int count;          // in.rows * in.group pairs
   int span;           // span_positions() of all rows
   int tiles;
+  size_t page_bytes;  // of one head's keys and values
   Workspace work;
 
   size_t state_stride() const { return static_cast<size_t>(in.head_width) + kStateHeaderFloats; }
@@ -87,12 +95,15 @@ Workspace lay_out(uint8_t* scratch, int width) {
   const int pairs = chunk_pairs(width);
   const int padded = pairs + kLanePadding;
   Workspace w;
-  w.floats = take<float>(scratch, kBlockPages * 2 * kPagePositions * width);
+  w.floats = take<float>(scratch, (kBlockPages + 1) * kPagePositions * width);
   w.queries = take<uint8_t>(scratch, pairs * width * static_cast<int>(sizeof(float)));
   w.scales = take<float>(scratch, padded);
-  w.weights = take<float>(scratch, kMostPairs * kBlockPositions);
-  w.integers = take<int16_t>(scratch, kMostPairs * kBlockPositions);
-  w.integer_scale = take<float>(scratch, kLanePadding);
+  w.weights = take<float>(scratch, pairs * kBlockPositions);
+  w.integers = take<int16_t>(scratch, pairs * kBlockPositions);
+  w.integer_scale = take<float>(scratch, pairs);
+  w.ranges = take<Range>(scratch, pairs);
+  w.bases = take<float>(scratch, padded);
+  w.shrinks = take<float>(scratch, padded);
   w.maxima = take<float>(scratch, padded);
   w.span = take<float>(scratch, pairs * (width + kStateHeaderFloats));
   w.everything = take<float>(scratch, pairs * (width + kStateHeaderFloats));
@@ -109,11 +120,6 @@ inline Range seen(const Chunk& chunk, int pair, const Block& block) {
   const int begin = larger(0, chunk.work.begin[pair] - block.first_position);
   const int end = smaller(kBlockPositions, chunk.work.end[pair] - block.first_position);
   return begin < end ? Range{begin, end} : Range{0, 0};
-}
-
-inline void multiply_by(float* x, int count, float factor) {
-  for (int i = 0; i < count; i += 16)
-    store(x + i, mul(load(x + i), set1(factor)));
 }
 
 // Raw scores to scores, and the maximum of those in `range`.
@@ -152,69 +158,84 @@ inline Floats weights_of_scores(float* s, float base) {
   return total;
 }
 
-// Turns a tile's raw scores into weights, and brings maxima and sums up to date.
-void weigh(const Chunk& chunk, const Tile& tile, int first, const Block& block,
-           const Range* ranges) {
-  const AttentionInput& in = chunk.in;
+// Pairs that a tile may have: a block of converted floats is cut into several.
+template <typename Kv>
+constexpr int most_pairs() {
+  return __is_same(Kv, Converted) ? kTilePairs : kMostPairs;
+}
+
+// The raw scores of a tile.
+template <typename Kv>
+struct Scores {
+  static constexpr int kMostPairs = most_pairs<Kv>();
+  template <int kPairs>
+  static void multiply(const Tile& tile, const Block& block, int width) {
+    constexpr int kPages = vectors_per_pair(kPairs);
+    int page = 0;
+    for (; page + kPages <= block.pages; page += kPages)
+      score_pages<Kv, kPairs, kPages>(tile, block, page, width);
+    for (; page < block.pages; ++page)
+      score_pages<Kv, kPairs, 1>(tile, block, page, width);
+  }
+};
+
+// The weighted values of a tile.
+template <typename Kv>
+struct Values {
+  static constexpr int kMostPairs = most_pairs<Kv>();
+  template <int kPairs>
+  static void multiply(const Tile& tile, const Block& block, int width) {
+    add_all_values<Kv, kPairs>(tile, block, width);
+  }
+};
+
+// The product with a tile of any number of pairs.
+template <typename Product, int kPairs = 1>
+void multiply(const Tile& tile, const Block& block, int width) {
+  if constexpr (kPairs < Product::kMostPairs) {
+    if (tile.count > kPairs) return multiply<Product, kPairs + 1>(tile, block, width);
+  }
+  Product::template multiply<kPairs>(tile, block, width);
+}
+
+// Finishes the scores of a tile, and finds what follows from their maxima: the new maxima, what
+// weights are relative to, and how much the sums so far shrink.
+void raise_maxima(const Chunk& chunk, const Tile& tile, const Block& block) {
+  const Workspace& work = chunk.work;
   float tops[kLanePadding];
   store(tops, set1(-kInfinity));
   for (int m = 0; m < tile.count; ++m) {
-    if (ranges[m].begin == ranges[m].end) continue;
-    tops[m] = finish_scores(in, block, ranges[m], tile.weights + m * kBlockPositions);
+    const Range range = work.ranges[tile.first + m] = seen(chunk, tile.first + m, block);
+    if (range.begin == range.end) continue;
+    tops[m] = finish_scores(chunk.in, block, range, tile.weights + m * kBlockPositions);
   }
-  float* maxima = chunk.work.maxima + first;
-  const Floats before = load(maxima);
+  const Floats before = load(work.maxima + tile.first);
   const Floats now = max(load(tops), before);
-  store_n(maxima, now, tile.count);
+  store_n(work.maxima + tile.first, now, tile.count);
   // Every score -infinity: no NaN from it.
   const Floats base = select(equal(now, set1(-kInfinity)), zero(), now);
-  float bases[kLanePadding];
-  float shrinks[kLanePadding];
-  store(bases, base);
-  store(shrinks, power_weight_of(sub(before, base)));
+  store(work.bases + tile.first, base);
+  store(work.shrinks + tile.first, power_weight_of(sub(before, base)));
+}
+
+// Turns the finished scores of a tile into weights, and adds them up.
+void weigh(const Chunk& chunk, const Tile& tile, const Block& block) {
+  const Workspace& work = chunk.work;
   for (int m = 0; m < tile.count; ++m) {
-    if (ranges[m].begin == ranges[m].end) continue;
+    if (tile.ranges[m].begin == tile.ranges[m].end) continue;
     float* scores = tile.weights + m * kBlockPositions;
+    const float base = work.bases[tile.first + m];
     Floats total = zero();
     if (block.pages == kBlockPages) {
-      total = weights_of_scores<kBlockPages>(scores, bases[m]);
+      total = weights_of_scores<kBlockPages>(scores, base);
     } else {
       for (int p = 0; p < block.pages; ++p)
-        total = add(total, weights_of_scores<1>(scores + p * kPagePositions, bases[m]));
+        total = add(total, weights_of_scores<1>(scores + p * kPagePositions, base));
     }
     float* sum = tile.sums + static_cast<size_t>(m) * tile.sum_stride;
     float* lanes = sum - kStateHeaderFloats + 16;
-    store(lanes, fma(load(lanes), set1(shrinks[m]), total));
-    if (shrinks[m] != 1.0f) multiply_by(sum, in.head_width, shrinks[m]);
+    store(lanes, fma(load(lanes), set1(tile.shrinks[m]), total));
   }
-}
-
-template <typename Kv, int kPairs>
-void score(const Tile& tile, const Block& block, int width) {
-  constexpr int kPages = vectors_per_pair(kPairs);
-  int page = 0;
-  for (; page + kPages <= block.pages; page += kPages)
-    score_pages<Kv, kPairs, kPages>(tile, block, page, width);
-  for (; page < block.pages; ++page)
-    score_pages<Kv, kPairs, 1>(tile, block, page, width);
-}
-
-template <typename Kv, int kPairs>
-void attend_tile(const Chunk& chunk, const Tile& tile, int first, const Block& block) {
-  Range ranges[kPairs];
-  for (int m = 0; m < kPairs; ++m)
-    ranges[m] = seen(chunk, first + m, block);
-  score<Kv, kPairs>(tile, block, chunk.in.head_width);
-  weigh(chunk, tile, first, block, ranges);
-  add_all_values<Kv, kPairs>(tile, block, ranges, chunk.in.head_width);
-}
-
-template <typename Kv, int kPairs>
-void attend_tile_of(const Chunk& chunk, const Tile& tile, int first, const Block& block) {
-  if constexpr (kPairs < kMostPairs) {
-    if (tile.count > kPairs) return attend_tile_of<Kv, kPairs + 1>(chunk, tile, first, block);
-  }
-  attend_tile<Kv, kPairs>(chunk, tile, first, block);
 }
 
 // The block at `first_position`, of which nobody sees `end_position` or beyond: pages from there on
@@ -234,54 +255,104 @@ Block find_block(const AttentionInput& in, int first_position, int end_position)
   return block;
 }
 
-template <typename Kv>
-void attend_block(const Chunk& chunk, const Block& block, float* states) {
+// Asks a part of the next block into the cache; there are two for each tile. All at once would
+// wait for memory while nothing is computed.
+void ask_ahead(const Chunk& chunk, const Block& block, int part) {
+  const int lines = static_cast<int>(chunk.page_bytes / 64);
+  const int parts = 2 * chunk.tiles;
+  for (int p = 0; p < block.pages; ++p) {
+    for (int line = lines * part / parts; line < lines * (part + 1) / parts; ++line)
+      prefetch(block.next[p] + static_cast<ptrdiff_t>(line) * 64);
+  }
+}
+
+// The tiles that see something of a block: the first ones may end before it, and windows of the
+// last ones may begin after it.
+Range tiles_at(const Chunk& chunk, const Block& block) {
   const Workspace& work = chunk.work;
+  Range tiles = {0, chunk.tiles};
+  while (tiles.begin < tiles.end &&
+         work.end[tile_begin(chunk, tiles.begin + 1) - 1] <= block.first_position)
+    ++tiles.begin;
+  while (tiles.begin < tiles.end &&
+         work.begin[tile_begin(chunk, tiles.end - 1)] >= block.first_position + kBlockPositions)
+    --tiles.end;
+  return tiles;
+}
+
+Tile tile_at(const Chunk& chunk, int index, float* states) {
+  const Workspace& work = chunk.work;
+  const int first = tile_begin(chunk, index);
   const size_t query_bytes = static_cast<size_t>(chunk.in.head_width) *
                              (chunk.in.kv_type == KvType::kInt8 ? 2 : sizeof(float));
-  for (int t = 0; t < chunk.tiles; ++t) {
-    const int first = tile_begin(chunk, t);
-    const int last = tile_begin(chunk, t + 1);
-    const bool reached = work.end[last - 1] > block.first_position;
-    const bool left = work.begin[first] >= block.first_position + kBlockPositions;
-    if (!reached || left) continue;
-    const Tile tile = {
-        .count = last - first,
-        .queries = work.queries + static_cast<size_t>(first) * query_bytes,
-        .scales = work.scales + first,
-        .weights = work.weights,
-        .integers = work.integers,
-        .integer_scale = work.integer_scale,
-        .sums = states + static_cast<size_t>(first) * chunk.state_stride() + kStateHeaderFloats,
-        .sum_stride = chunk.state_stride()};
-    attend_tile_of<Kv, 1>(chunk, tile, first, block);
+  return {.first = first,
+          .count = tile_begin(chunk, index + 1) - first,
+          .queries = work.queries + static_cast<size_t>(first) * query_bytes,
+          .scales = work.scales + first,
+          .ranges = work.ranges + first,
+          .shrinks = work.shrinks + first,
+          .weights = work.weights + first * kBlockPositions,
+          .integers = work.integers + first * kBlockPositions,
+          .integer_scale = work.integer_scale + first,
+          .sums = states + static_cast<size_t>(first) * chunk.state_stride() + kStateHeaderFloats,
+          .sum_stride = chunk.state_stride()};
+}
+
+template <typename Kv>
+void score_tiles(const Chunk& chunk, const Block& block, float* states) {
+  const Range tiles = tiles_at(chunk, block);
+  for (int t = tiles.begin; t < tiles.end + 2; ++t) {
+    if (t < tiles.end) {
+      if (!Kv::kAsksAhead) ask_ahead(chunk, block, t);
+      multiply<Scores<Kv>>(tile_at(chunk, t, states), block, chunk.in.head_width);
+    }
+    if (t > tiles.begin && t <= tiles.end)
+      raise_maxima(chunk, tile_at(chunk, t - 1, states), block);
+    if (t > tiles.begin + 1) weigh(chunk, tile_at(chunk, t - 2, states), block);
   }
+}
+
+template <typename Kv>
+void add_values_of_tiles(const Chunk& chunk, const Block& block, float* states) {
+  const Range tiles = tiles_at(chunk, block);
+  for (int t = tiles.begin; t < tiles.end; ++t) {
+    if (!Kv::kAsksAhead) ask_ahead(chunk, block, chunk.tiles + t);
+    multiply<Values<Kv>>(tile_at(chunk, t, states), block, chunk.in.head_width);
+  }
+}
+
+template <typename Kv>
+void attend_block(const Chunk& chunk, const Block& block, float* states) {
+  if constexpr (!__is_same(Kv, Int8)) {
+    if (chunk.tiles > 1) {
+      const int width = chunk.in.head_width;
+      const Block floats = block_of_floats<Kv>(block, width, chunk.work.floats);
+      convert<Kv>(block, floats, 0, width);
+      score_tiles<Converted>(chunk, floats, states);
+      convert<Kv>(block, floats, kPagePositions * width, width);
+      return add_values_of_tiles<Converted>(chunk, floats, states);
+    }
+  }
+  score_tiles<Kv>(chunk, block, states);
+  add_values_of_tiles<Kv>(chunk, block, states);
 }
 
 // The states of all pairs after span `span`.
 template <typename Kv>
 void attend_span(const Chunk& chunk, int span, float* states) {
   const Workspace& work = chunk.work;
+  for (int i = 0; i < chunk.count; i += kLanePadding)
+    store(work.maxima + i, set1(-kInfinity));
   for (int i = 0; i < chunk.count; ++i) {
     float* state = states + static_cast<size_t>(i) * chunk.state_stride();
-    work.maxima[i] = -kInfinity;
     for (int e = 16; e < chunk.in.head_width + kStateHeaderFloats; e += 16)
       store(state + e, zero());
   }
   const int from = larger(work.begin[0], span * chunk.span);
   const int all_end = work.end[chunk.count - 1];
   const int to = smaller(all_end, (span + 1) * chunk.span);
-  const bool converts = (__is_same(Kv, F16) || __is_same(Kv, BF16)) && chunk.tiles > 2;
   for (int at = from / kBlockPositions * kBlockPositions; at < to; at += kBlockPositions) {
-    const Block block = find_block(chunk.in, at, all_end);
-    if constexpr (__is_same(Kv, F16) || __is_same(Kv, BF16)) {
-      if (converts) {
-        attend_block<Converted>(chunk, convert_block<Kv>(block, chunk.in.head_width, work.floats),
-                                states);
-        continue;
-      }
-    }
-    attend_block<Kv>(chunk, block, states);
+    attend_block<Kv>(chunk, find_block(chunk.in, at, all_end), states);
   }
   for (int i = 0; i < chunk.count; ++i)
     State{states + static_cast<size_t>(i) * chunk.state_stride()}.maximum() = work.maxima[i];
@@ -351,6 +422,7 @@ void prepare(Chunk& chunk) {
   chunk.count = in.rows * in.group;
   chunk.span = span_positions(in.first_position);
   chunk.tiles = chunk.count <= kMostPairs ? 1 : (chunk.count + kTilePairs - 1) / kTilePairs;
+  chunk.page_bytes = kv_page_bytes(in.kv_type, in.head_width);
   for (int i = 0; i < chunk.count; ++i) {
     const int position = in.first_position + i / in.group;
     chunk.work.begin[i] = in.window > 0 ? larger(0, position - in.window + 1) : 0;

@@ -19,19 +19,19 @@ inline constexpr int kBlockPositions = 64;
 inline constexpr int kBlockPages = kBlockPositions / kPagePositions;
 
 // Tile shapes that fill the registers: AVX-512 has 32; AVX2 has 16 of half the width. A call with
-// up to kMostPairs pairs is one tile, so that each key is converted once; more are cut into
-// tiles of up to kTilePairs, which reload least.
+// up to kMostPairs pairs is one tile, so that each key is converted once: converting takes the
+// ports that multiply. More are cut into tiles of up to kTilePairs, which reload least.
 #if defined(INFERNO_ISA_AVX512)
 inline constexpr int kTilePairs = 6;
-inline constexpr int kMostPairs = 8;
+inline constexpr int kMostPairs = 12;
 inline constexpr int kTileVectors = 24;
 #elif defined(INFERNO_ISA_AVX2)
 inline constexpr int kTilePairs = 6;
 inline constexpr int kMostPairs = 6;
 inline constexpr int kTileVectors = 6;
 #else
-inline constexpr int kTilePairs = 2;  // little to unroll: plain lanes are slow to compile
-inline constexpr int kMostPairs = 2;
+inline constexpr int kTilePairs = 2;
+inline constexpr int kMostPairs = 2;  // little to unroll: plain lanes are slow to compile
 inline constexpr int kTileVectors = 1;
 #endif
 
@@ -54,9 +54,12 @@ struct Block {
 };
 
 struct Tile {
+  int first;             // of its pairs in the chunk
   int count;             // pairs
   const void* queries;   // [E, count] float; kInt8: [E / 2, count] pairs of int16
   const float* scales;   // [count] of the queries; kInt8 only
+  const Range* ranges;   // [count] what the pairs see of the block
+  const float* shrinks;  // [count] what the sums so far are multiplied with, before values
   float* weights;        // [count, 64]
   int16_t* integers;     // [count, 64] weights as integers; kInt8 only
   float* integer_scale;  // [count] what they are multiplied with; kInt8 only
@@ -68,6 +71,8 @@ struct Tile {
 inline Tile only(const Tile& tile, int m) {
   Tile one = tile;
   one.count = 1;
+  one.ranges += m;
+  one.shrinks += m;
   one.weights += m * kBlockPositions;
   one.integers += m * kBlockPositions;
   one.integer_scale += m;
@@ -80,6 +85,30 @@ inline int smaller(int a, int b) {
 }
 inline int larger(int a, int b) {
   return a > b ? a : b;
+}
+
+// Multiplies the sums of a tile with its shrinks. Returns the tile, with nothing left to shrink;
+// `ones` is where it says so.
+inline Tile shrink_sums(const Tile& tile, int width, float (&ones)[kMostPairs]) {
+  Tile shrunk = tile;
+  shrunk.shrinks = ones;
+  for (int m = 0; m < tile.count; ++m) {
+    ones[m] = 1.0f;
+    if (tile.ranges[m].begin == tile.ranges[m].end || tile.shrinks[m] == 1.0f) continue;
+    float* sums = tile.sums + static_cast<size_t>(m) * tile.sum_stride;
+    for (int e = 0; e < width; e += 16)
+      store(sums + e, mul(load(sums + e), set1(tile.shrinks[m])));
+  }
+  return shrunk;
+}
+
+// Asks for a line into the L1 cache.
+inline void prefetch_near(const void* p) {
+#if defined(__x86_64__)
+  asm volatile("prefetcht0 %0" : : "m"(*static_cast<const char*>(p)));
+#else
+  __builtin_prefetch(p, 0, 3);
+#endif
 }
 
 // Asks for a line into the L2 cache. In assembly where that is known: g++ finds a lambda that does

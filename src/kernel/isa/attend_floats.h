@@ -26,7 +26,7 @@ struct BF16 {
   static constexpr bool kAsksAhead = true;
   static Floats load(const uint16_t* p) { return load_bf16(p); }
 };
-// A block converted beforehand, for many tiles: in the cache already.
+// A block for many tiles: converted beforehand, and the next one is asked for elsewhere.
 struct Converted {
   using Element = float;
   static constexpr bool kAsksAhead = false;
@@ -71,7 +71,8 @@ inline void score_pages(const Tile& tile, const Block& block, int first_page, in
   });
 }
 
-// sums[m][e .. e + 16 kVectors) += weights[m][j] * v_j for j in [range.begin, range.end).
+// sums[m][e .. e + 16 kVectors) become theirs times shrinks[m], + weights[m][j] * v_j for j in
+// [range.begin, range.end). A branch for sums that do not shrink would be guessed wrong too often.
 template <typename Kv, int kPairs, int kVectors>
 inline void add_values_at(const Tile& tile, const Block& block, Range range, int width, int e) {
   using Element = typename Kv::Element;
@@ -80,7 +81,8 @@ inline void add_values_at(const Tile& tile, const Block& block, Range range, int
   float* sums = tile.sums + e;
   unroll<0, kPairs>([&](auto m) INFERNO_INLINE {
     unroll<0, kVectors>([&](auto n) INFERNO_INLINE {
-      sum[m][n] = load(sums + static_cast<size_t>(m) * tile.sum_stride + n * 16);
+      const float* from = sums + static_cast<size_t>(m) * tile.sum_stride + n * 16;
+      sum[m][n] = mul(load(from), set1(tile.shrinks[m]));
     });
   });
   for (int page = range.begin / kPagePositions; page * kPagePositions < range.end; ++page) {
@@ -98,6 +100,10 @@ inline void add_values_at(const Tile& tile, const Block& block, Range range, int
       if constexpr (Kv::kAsksAhead) {
         for (int n = 0; n < kVectors * 16; n += kPerLine)
           prefetch(next + j * width + n);
+      } else if (kPairs > 1 && j < kPairs) {  // a tile follows, and its results left the L1 cache
+        const int m = kPairs + j;
+        prefetch_near(weights + m * kBlockPositions);
+        prefetch_near(sums + static_cast<size_t>(m) * tile.sum_stride + page * 16);
       }
       unroll<0, kPairs>([&](auto m) INFERNO_INLINE {
         const Floats w = set1(weights[m * kBlockPositions + j]);
@@ -125,7 +131,14 @@ void add_values(const Tile& tile, const Block& block, Range range, int width) {
 // The values of all pairs, each over its own range: hidden values are not touched, since they may
 // be NaN. What all pairs see is done at once, the rest pair by pair.
 template <typename Kv, int kPairs>
-void add_all_values(const Tile& tile, const Block& block, const Range* ranges, int width) {
+void add_all_values(const Tile& tile, const Block& block, int width) {
+  const Range* ranges = tile.ranges;
+  bool alike = true;
+  for (int m = 1; m < kPairs; ++m)
+    alike = alike && ranges[m].begin == ranges[0].begin && ranges[m].end == ranges[0].end;
+  if (alike) return add_values<Kv, kPairs>(tile, block, ranges[0], width);
+  float ones[kMostPairs];
+  const Tile shrunk = shrink_sums(tile, width, ones);
   Range common = {0, kBlockPositions};
   for (int m = 0; m < kPairs; ++m) {
     common.begin = larger(common.begin, ranges[m].begin);
@@ -134,36 +147,41 @@ void add_all_values(const Tile& tile, const Block& block, const Range* ranges, i
   if (common.begin >= common.end) common = {kBlockPositions, kBlockPositions};
   for (int m = 0; m < kPairs; ++m) {
     const Range before = {ranges[m].begin, smaller(ranges[m].end, common.begin)};
-    if (before.begin < before.end) add_values<Kv, 1>(only(tile, m), block, before, width);
+    if (before.begin < before.end) add_values<Kv, 1>(only(shrunk, m), block, before, width);
   }
-  if (common.begin < common.end) add_values<Kv, kPairs>(tile, block, common, width);
+  if (common.begin < common.end) add_values<Kv, kPairs>(shrunk, block, common, width);
   for (int m = 0; m < kPairs; ++m) {
     if (common.end < ranges[m].end) {
-      add_values<Kv, 1>(only(tile, m), block, {common.end, ranges[m].end}, width);
+      add_values<Kv, 1>(only(shrunk, m), block, {common.end, ranges[m].end}, width);
     }
   }
 }
 
-// Converts the pages of a block to floats of the same layout at `floats`, and asks for the next
-// ones. Returns the block of the copies.
+// Where the floats of a block go, unless it holds floats: the keys of page p to [p] of `floats`
+// [4 + 1, 16 E], its values to [p + 1]. Keys give way to values, so that both are written where the
+// L1 cache has been.
 template <typename Kv>
-Block convert_block(const Block& block, int width, float* floats) {
-  using Element = typename Kv::Element;
-  constexpr int kPerLine = static_cast<int>(64 / sizeof(Element));
-  const int count = 2 * kPagePositions * width;
-  Block converted = block;
+Block block_of_floats(const Block& block, int width, float* floats) {
+  Block result = block;
+  if constexpr (__is_same(Kv, F32)) return result;
+  for (int p = 0; p < block.pages; ++p)
+    result.page[p] = reinterpret_cast<const uint8_t*>(floats + p * kPagePositions * width);
+  return result;
+}
+
+// Converts the keys (at element 0) or values (at element 16 E) of a block.
+template <typename Kv>
+void convert(const Block& block, const Block& floats, int first, int width) {
+  if constexpr (__is_same(Kv, F32)) return;
+  const int count = kPagePositions * width;
   for (int p = 0; p < block.pages; ++p) {
-    const Element* from = reinterpret_cast<const Element*>(block.page[p]);
-    const Element* next = reinterpret_cast<const Element*>(block.next[p]);
-    float* to = floats + p * count;
-    for (int i = 0; i < count; i += kPerLine) {
-      prefetch(next + i);
-      unroll<0, kPerLine / 16>(
-          [&](auto n) INFERNO_INLINE { store(to + i + n * 16, Kv::load(from + i + n * 16)); });
+    const auto* from = reinterpret_cast<const typename Kv::Element*>(block.page[p]) + first;
+    float* to = reinterpret_cast<float*>(const_cast<uint8_t*>(floats.page[p])) + first;
+    for (int i = 0; i < count; i += 64) {
+      unroll<0, 4>([&](auto n)
+                       INFERNO_INLINE { store(to + i + n * 16, Kv::load(from + i + n * 16)); });
     }
-    converted.page[p] = converted.next[p] = reinterpret_cast<const uint8_t*>(to);
   }
-  return converted;
 }
 
 }  // namespace inferno::kernel::INFERNO_ISA

@@ -119,7 +119,8 @@ inline void add_int8_values_at(const Tile& tile, const Block& block, int width, 
     const Floats scale = set1(tile.integer_scale[m]);
     float* sums = tile.sums + static_cast<size_t>(m) * tile.sum_stride + e;
     unroll<0, kVectors>([&](auto n) INFERNO_INLINE {
-      store(sums + n * 16, fma(to_float(sum[m][n]), scale, load(sums + n * 16)));
+      const Floats before = mul(load(sums + n * 16), set1(tile.shrinks[m]));
+      store(sums + n * 16, fma(to_float(sum[m][n]), scale, before));
     });
   });
 }
@@ -137,8 +138,8 @@ void add_int8_values(const Tile& tile, const Block& block, int width) {
 // The values of all pairs that see something of the block.
 template <typename Kv, int kPairs>
   requires __is_same
-(Kv, Int8) void add_all_values(const Tile& tile, const Block& block, const Range* ranges,
-                               int width) {
+(Kv, Int8) void add_all_values(const Tile& tile, const Block& block, int width) {
+  const Range* ranges = tile.ranges;
   bool all = true;
   for (int m = 0; m < kPairs; ++m) {
     const bool sees = ranges[m].begin < ranges[m].end;
