@@ -205,14 +205,14 @@ std::string cost_name(const testing::TestParamInfo<Cost>& info) {
   return name_of(info.param.type);
 }
 
-// One byte a weight: 2 x 2 tiles of 4 steps. Two bytes: twice that. Groups of 32: half tiles, each
-// with its own sums.
+// One byte a weight: 2 x 2 tiles of 4 steps. Two bytes: twice that. Groups of 32: a product and a
+// store for each, and activations loaded once for both panels.
 INSTANTIATE_TEST_SUITE_P(
     Types, AmxCost,
     testing::Values(Cost{TensorType::kQ2_K, 16, 16, 4}, Cost{TensorType::kQ3_K, 16, 16, 4},
                     Cost{TensorType::kQ4_K, 32, 32, 8}, Cost{TensorType::kQ5_K, 32, 32, 8},
                     Cost{TensorType::kQ6_K, 32, 32, 8}, Cost{TensorType::kIQ4_XS, 32, 32, 8},
-                    Cost{TensorType::kQ8_0, 32, 64, 32}, Cost{TensorType::kQ4_1, 32, 64, 32}),
+                    Cost{TensorType::kQ8_0, 32, 40, 32}, Cost{TensorType::kQ4_1, 32, 40, 32}),
     cost_name);
 
 TEST_F(Amx, FewRowsUseNoTiles) {

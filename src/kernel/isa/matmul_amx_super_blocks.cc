@@ -268,6 +268,7 @@ struct SuperBlockProducts {
   }
 
   static void begin_rows(const MatmulJob& job, int row_begin, int row_end) {
+    configure_tiles(kTilesOf64);
     arrange_rows(job, row_begin, row_end, scratch_of(job).rows);
   }
 
@@ -320,7 +321,7 @@ struct SuperBlockProducts {
 
 template <class S, class Fold>
 bool multiply_folded(const MatmulJob& job) {
-  return multiply_with_tiles<SuperBlockProducts<S, Fold>>(job, kTilesOf64);
+  return multiply_with_tiles<SuperBlockProducts<S, Fold>>(job);
 }
 
 }  // namespace
