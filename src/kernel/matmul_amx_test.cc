@@ -221,13 +221,14 @@ std::string cost_name(const testing::TestParamInfo<Cost>& info) {
 // One byte a weight: 2 x 2 tiles of 4 steps. Two bytes: twice that. Minima: one product more for
 // each of 2 x 2 tiles. Three loads come before the first unit, and four sums are stored then, for
 // nothing. bfloat16: two bytes, sums stored at the end.
-// Groups of 32: half tiles, each with its own sums.
+// Groups of 32: a product and a store for each, and
+// activations loaded once for both panels.
 INSTANTIATE_TEST_SUITE_P(
     Types, AmxCost,
     testing::Values(Cost{TensorType::kQ2_K, 20, 27, 12}, Cost{TensorType::kQ3_K, 16, 19, 8},
                     Cost{TensorType::kQ4_K, 36, 51, 16}, Cost{TensorType::kQ5_K, 36, 51, 16},
                     Cost{TensorType::kQ6_K, 32, 43, 12}, Cost{TensorType::kIQ4_XS, 32, 43, 12},
-                    Cost{TensorType::kQ8_0, 32, 64, 32}, Cost{TensorType::kQ4_1, 32, 64, 32},
+                    Cost{TensorType::kQ8_0, 32, 40, 32}, Cost{TensorType::kQ4_1, 32, 40, 32},
                     Cost{TensorType::kBF16, 32, 32, 4}),
     cost_name);
 

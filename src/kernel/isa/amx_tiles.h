@@ -1,8 +1,8 @@
 // The tile registers of AMX (palette 1: eight of 16 rows by 64 bytes), and their instructions.
 //
 //   tmm0 - tmm3  sums       16 rows of activations x 16 outputs, int32
-//   tmm4, tmm5   rows       16 rows of activations x 64 (or 32) k, int8
-//   tmm6, tmm7   weights    16 (or 8) steps x 16 outputs x 4 k: steps as formats.h draws them, so
+//   tmm4, tmm5   rows       16 rows of activations x 64 k, int8
+//   tmm6, tmm7   weights    16 steps x 16 outputs x 4 k: steps as formats.h draws them, so
 //                           64 k of a panel are 16 steps, 1024 bytes in a row
 //
 //   sums[m][o] += sum over steps s and j < 4 of rows[m][4 s + j] * weights[s][o][j]
@@ -45,8 +45,6 @@ static_assert(sizeof(TileConfig) == 64);
 
 inline constexpr TileConfig kTilesOf64 = {
     1, 0, {}, {64, 64, 64, 64, 64, 64, 64, 64}, {16, 16, 16, 16, 16, 16, 16, 16}};
-inline constexpr TileConfig kTilesOf32 = {
-    1, 0, {}, {64, 64, 64, 64, 32, 32, 64, 64}, {16, 16, 16, 16, 16, 16, 8, 8}};
 
 inline void configure_tiles(const TileConfig& config) {
   asm volatile("ldtilecfg %0" ::"m"(config));
@@ -72,6 +70,14 @@ template <int kTile, int kBytes>
 INFERNO_INLINE inline void stream_tile(const void* from) {
   asm volatile("tileloaddt1 (%1,%2,1), %%tmm%c0" ::"i"(kTile), "r"(from), "r"(kAmxRowBytes),
                "m"(*static_cast<const uint8_t(*)[kBytes]>(from)));
+}
+
+// Loads a tile of 64 bytes a row, rows `stride` bytes apart, which a function compiled apart has
+// written.
+template <int kTile>
+INFERNO_INLINE inline void load_rows(const void* from, size_t stride) {
+  asm volatile("tileloadd (%1,%2,1), %%tmm%c0" ::"i"(kTile), "r"(from), "r"(stride),
+               "m"(*static_cast<const uint8_t(*)[64]>(from)));
 }
 
 template <int kTile>

@@ -147,13 +147,12 @@ inline void write_totals(const MatmulJob& job, const PanelGroup& group,
   }
 }
 
-// All of a job: Products::multiply_panels(job, group) computes and writes a block of rows times a
-// group of panels. False, and nothing done, when activations are too wide for tiles.
+// All of a job: Products::begin_rows() configures the tiles and prepares a block of rows,
+// Products::multiply_panels() computes and writes them times a group of panels. False, and nothing done, when activations are too wide for tiles.
 template <class Products>
-inline bool multiply_with_tiles(const MatmulJob& job, const TileConfig& config) {
+inline bool multiply_with_tiles(const MatmulJob& job) {
   const int block_rows = amx_block_rows(job.w.k, job.rows);
   if (block_rows == 0) return false;
-  configure_tiles(config);
   for (int row_begin = 0; row_begin < job.rows; row_begin += block_rows) {
     const int row_end = job.rows - row_begin < block_rows ? job.rows : row_begin + block_rows;
     Products::begin_rows(job, row_begin, row_end);

@@ -438,6 +438,7 @@ struct SuperBlockProducts {
   }
 
   static void begin_rows(const MatmulJob& job, int row_begin, int row_end) {
+    configure_tiles(kTilesOf64);
     arrange_super_rows<S>(job, row_begin, row_end, scratch_of(job).rows);
   }
 
@@ -475,7 +476,7 @@ struct SuperBlockProducts {
 
 template <class S, class Fold>
 bool multiply_folded(const MatmulJob& job) {
-  return multiply_with_tiles<SuperBlockProducts<S, Fold>>(job, kTilesOf64);
+  return multiply_with_tiles<SuperBlockProducts<S, Fold>>(job);
 }
 
 }  // namespace
