@@ -176,6 +176,9 @@ void add_scheduling_options(CLI::App& app, SchedulingOptions& options) {
   add_option(app, "--ageing", options.config.ageing_s,
              "seconds after which a request is overtaken no more; inf: never (slo)")
       ->check(is_positive);
+  add_option(app, "--max-itl-stretch", options.config.max_itl_stretch,
+             "times longer that prompts may make a step of streams without a class; 0: no limit")
+      ->check(CLI::Range(0.0, 1000.0));
   add_option(app, "--max-queued", options.max_queued,
              "requests taken and not finished; more are refused with 429")
       ->check(CLI::Range(1, 1 << 20));

@@ -65,7 +65,8 @@ TEST_F(ServeOptionsTest, TheConfigurationFileHasTheKeysOfTheFlags) {
       "lazy = true\nidle-unload = 60\ninteractive-ttft = 0.5\nbatch-tpot = inf\n"
       "scheduling-policy = \"priority\"\nkv-eviction-policy = \"cost\"\nmodel-memory = \"1GiB\"\n"
       "deduplicate-requests = true\n");
-  const ServeOptions options = parse({"--config", config, "--ageing", "7", "--max-queued", "9"});
+  const ServeOptions options =
+      parse({"--config", config, "--ageing", "7", "--max-queued", "9", "--max-itl-stretch", "3"});
   EXPECT_THAT(options.models, ElementsAre("a", "x=b"));
   EXPECT_THAT(options.api_keys, ElementsAre("k1", "k2"));
   EXPECT_EQ(options.admin_key, "root");
@@ -78,6 +79,7 @@ TEST_F(ServeOptionsTest, TheConfigurationFileHasTheKeysOfTheFlags) {
   EXPECT_EQ(scheduler.targets[2].tpot_s, schedule::kNoTarget);
   EXPECT_EQ(scheduler.targets[1].ttft_s, schedule::SchedulerConfig{}.targets[1].ttft_s);
   EXPECT_EQ(scheduler.ageing_s, 7.0);
+  EXPECT_EQ(scheduler.max_itl_stretch, 3.0);
   EXPECT_EQ(options.engine.scheduling.max_queued, 9);
 }
 
@@ -87,6 +89,7 @@ TEST_F(ServeOptionsTest, WrongValuesAreRefused) {
                                              {"m", "--interactive-ttft", "0"},
                                              {"m", "--ageing", "-1"},
                                              {"m", "--ageing", "soon"},
+                                             {"m", "--max-itl-stretch", "-1"},
                                              {"m", "--scheduling-policy", "x"},
                                              {"m", "--model-memory", "lots"},
                                              {"m", "--model-dir", "/no/such"},

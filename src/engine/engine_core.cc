@@ -13,6 +13,11 @@ size_t as_size(int value) {
   return static_cast<size_t>(value);
 }
 
+schedule::SchedulerConfig with_layers(schedule::SchedulerConfig config, int layer_count) {
+  config.layer_count = layer_count;
+  return config;
+}
+
 ActiveRequest& active_of(schedule::Sequence& sequence) {
   return static_cast<ActiveRequest&>(sequence);
 }
@@ -40,7 +45,8 @@ EngineCore::EngineCore(const Parts& parts, const CoreConfig& config)
     : parts_(parts),
       config_(config),
       pages_(config.kv_page_count, config.eviction),
-      scheduler_(config.scheduler, pages_, draft_limits(config.speculation)),
+      scheduler_(with_layers(config.scheduler, parts.model.layer_count()), pages_,
+                 draft_limits(config.speculation)),
       logits_(as_size(parts.model.max_logit_rows()) * as_size(parts.model.vocab_size())) {
   CHECK(config.max_model_len >= 2 && kv::pages_for(config.max_model_len) <= config.kv_page_count,
         "{} tokens in {} pages", config.max_model_len, config.kv_page_count);
@@ -184,8 +190,10 @@ void EngineCore::forward_chunks(TimePoint now) {
     const std::span<const TokenId> known = chunk.sequence->tokens;
     pieces_.push_back({.tokens = known.subspan(as_size(chunk.first), as_size(chunk.count)),
                        .first_position = chunk.first,
-                       .pages = chunk.sequence->table.pages()});
-    tokens += chunk.count;
+                       .pages = chunk.sequence->table.pages(),
+                       .layers = chunk.layers,
+                       .carry_row = chunk.sequence->carry_row});
+    if (!chunk.is_unfinished) tokens += chunk.count;
     ActiveRequest& active = active_of(*chunk.sequence);
     if (!active.first_scheduled) active.first_scheduled = now;
   }
@@ -199,7 +207,7 @@ void EngineCore::collect_logit_rows() {
   for (size_t i = 0; i < chunks_.size(); ++i) {
     const schedule::ScheduledChunk& chunk = chunks_[i];
     const auto index = static_cast<int>(i);
-    collect_prompt_rows(index, row);
+    if (!chunk.is_unfinished) collect_prompt_rows(index, row);
     row += chunk.count;
     if (!chunk.yields) continue;
     active_of(*chunk.sequence).chosen.clear();

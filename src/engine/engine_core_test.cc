@@ -124,6 +124,29 @@ TEST(EngineCore, EndsARequestWhoseTimeRanOutInTheMiddleAndFreesItsPages) {
   EXPECT_EQ(rig.core.pages().in_use_count(), 0);
 }
 
+// Tokens a prompt's answer has, alone or beside a stream that its tokens are carried beside.
+TEST(EngineCore, CarriesAPromptThroughTheLayersBesideAStreamAndAnswersTheSame) {
+  Rig alone;
+  const auto expected = alone.start(request_of(300, 20));
+  alone.run_until_idle();
+  EXPECT_EQ(alone.model.carried_pieces(), 0) << "nobody else decodes";
+  Rig rig;
+  const auto stream = rig.start(request_of(10, 400, 7));
+  rig.step(5);
+  const auto record = rig.start(request_of(300, 20));
+  // One that ends while its tokens are on their way.
+  const auto cancelled = rig.start(request_of(200, 20, 3));
+  rig.step(6);
+  rig.core.cancel({rig.last_id});
+  rig.run_until_idle();
+  EXPECT_GT(rig.model.carried_pieces(), 10);
+  EXPECT_EQ(record->text, expected->text);
+  EXPECT_EQ(record->token_count, 20);
+  EXPECT_EQ(stream->token_count, 400);
+  EXPECT_EQ(cancelled->last->error->fault, Fault::kCancelled);
+  EXPECT_EQ(rig.core.pages().in_use_count(), 0);
+}
+
 // Its notes of every other sequence do not fit into memory.
 class NoProposer final : public DraftProposer {
  public:

@@ -1,5 +1,6 @@
 #include "engine/simulated_model.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "base/check.h"
@@ -7,21 +8,19 @@
 namespace inferno::engine {
 
 void SimulatedModel::forward(std::span<const model::ForwardPiece> pieces) {
-  int64_t decode_rows = 0;
-  int64_t prefill_tokens = 0;
-  int64_t kv_positions = 0;
+  double seconds = cost_.fixed_s;
   for (const model::ForwardPiece& piece : pieces) {
-    const auto count = static_cast<int64_t>(piece.tokens.size());
-    (count == 1 ? decode_rows : prefill_tokens) += count;
+    const auto count = static_cast<double>(piece.tokens.size());
+    const int layers_end = std::min(piece.layers.end, kLayerCount);
     // Each token reads all positions before it.
-    kv_positions += count * piece.first_position + count * (count + 1) / 2;
+    const double positions = count * piece.first_position + count * (count + 1) / 2;
+    const double share = static_cast<double>(layers_end - piece.layers.begin) / kLayerCount;
+    seconds += share * (count * (count == 1 ? cost_.decode_row_s : cost_.prefill_token_s) +
+                        positions * cost_.kv_position_s);
+    if (layers_end == kLayerCount) computed_tokens_ += static_cast<int64_t>(piece.tokens.size());
   }
-  const double seconds = cost_.fixed_s + cost_.decode_row_s * static_cast<double>(decode_rows) +
-                         cost_.prefill_token_s * static_cast<double>(prefill_tokens) +
-                         cost_.kv_position_s * static_cast<double>(kv_positions);
   clock_.advance(seconds * std::exp(cost_.noise * normal_(random_)));
   ++step_count_;
-  computed_tokens_ += decode_rows + prefill_tokens;
 }
 
 void SimulatedModel::logits(std::span<const int> rows, float* out) {

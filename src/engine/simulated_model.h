@@ -2,7 +2,8 @@
 //
 // A step of `decode_rows` single tokens and `prefill_tokens` others over `kv_positions` cached
 // positions advances the clock by the linear cost of StepCost, times a random factor near 1: the
-// shape that measured step times of the real decoder have. Every token it chooses is token 0.
+// shape that measured step times of the real decoder have. Tokens that go through some of its
+// layers only cost their share. Every token it chooses is token 0.
 //
 // Threads: belongs to one thread, like the clock it advances.
 #pragma once
@@ -37,6 +38,7 @@ class SimulatedModel final : public model::ForwardPass {
   void forward(std::span<const model::ForwardPiece> pieces) override;
   void logits(std::span<const int> rows, float* out) override;
   void copy_page(PageId, PageId) override {}
+  int layer_count() const override { return kLayerCount; }
   int vocab_size() const override { return kVocabSize; }
   int max_logit_rows() const override { return kLogitRows; }
 
@@ -44,6 +46,7 @@ class SimulatedModel final : public model::ForwardPass {
   int64_t computed_tokens() const { return computed_tokens_; }
 
  private:
+  static constexpr int kLayerCount = 24;
   static constexpr int kVocabSize = 2;
   static constexpr int kLogitRows = 256;
 

@@ -33,6 +33,7 @@ struct Layout {
   kernel::QuantizedRows rows32;
   kernel::QuantizedRows rows256;
   float* states;
+  float* carried;
   uint8_t* scratch;
   Experts::Buffers experts;
   size_t bytes;  // of all of them
@@ -67,6 +68,7 @@ Layout lay_out(const ModelConfig& c, const DecoderLimits& limits, int thread_cou
   at.rows256 = take_quantized(carver, room, 256);
   at.states = carver.take<float>(as_size(state_count(c, thread_count)) *
                                  as_size(c.head_width + kernel::kStateHeaderFloats));
+  at.carried = carver.take<float>(as_size(limits.batch_tokens) * as_size(c.width));
   at.scratch = carver.take<uint8_t>(kScratchBytes * as_size(thread_count));
   at.experts = Experts::lay_out(c, limits.batch_tokens, thread_count, carver);
   at.bytes = carver.used();
@@ -119,6 +121,7 @@ Result<void> Decoder::allocate(const DecoderLimits& limits) {
   rows32_ = at.rows32;
   rows256_ = at.rows256;
   states_ = at.states;
+  carried_ = at.carried;
   scratch_ = at.scratch;
   if (config().expert_count > 0) {
     experts_.emplace(Experts::Parts{.config = config(), .table = table_, .pool = pool_},
@@ -131,9 +134,12 @@ Result<void> Decoder::allocate(const DecoderLimits& limits) {
                              .thread_count = pool_.size(),
                              .window = 0};
   const int states = state_count(c, pool_.size());
-  plan_global_.reserve(shape, limits.batch_tokens, states);
-  shape.window = c.sliding_window;
-  if (c.sliding_window > 0) plan_local_.reserve(shape, limits.batch_tokens, states);
+  for (Batch* const batch : {&all_, &whole_}) {
+    shape.window = 0;
+    batch->plan_global.reserve(shape, limits.batch_tokens, states);
+    shape.window = c.sliding_window;
+    if (c.sliding_window > 0) batch->plan_local.reserve(shape, limits.batch_tokens, states);
+  }
   return {};
 }
 
@@ -150,53 +156,108 @@ kv::KvShape Decoder::kv_shape(const ModelConfig& config, kernel::KvType type) {
 }
 
 void Decoder::forward(std::span<const ForwardPiece> pieces) {
+  const int layer_count = config().layer_count;
+  const auto is_whole = [&](const ForwardPiece& piece) {
+    return piece.layers.begin == 0 && piece.layers.end >= layer_count;
+  };
+  const auto carried = std::ranges::find_if_not(pieces, is_whole);
+  const auto whole_count = as_size(static_cast<int>(carried - pieces.begin()));
+  Range carried_layers{0, layer_count};
+  if (whole_count < pieces.size()) {
+    carried_layers = {carried->layers.begin, std::min(carried->layers.end, layer_count)};
+    for (const ForwardPiece& piece : pieces.subspan(whole_count)) {
+      CHECK(piece.layers.begin == carried->layers.begin && piece.layers.end == carried->layers.end,
+            "layers {} to {} beside {} to {}", piece.layers.begin, piece.layers.end,
+            carried->layers.begin, carried->layers.end);
+    }
+  }
   cut_into_segments(pieces);
-  CHECK(row_count_ <= limits_.batch_tokens, "{} tokens in a batch of {}", row_count_,
-        limits_.batch_tokens);
-  plan_global_.begin(pieces);
-  if (config().sliding_window > 0) plan_local_.begin(pieces);
+  begin(all_, pieces);
+  if (whole_count < pieces.size()) begin(whole_, pieces.first(whole_count));
+  layer_ = &all_;
   compute_angles();
   embed(pieces);
-  for (int layer = 0; layer < config().layer_count; ++layer) {
+  for (int layer = 0; layer < layer_count; ++layer) {
+    layer_ = layer >= carried_layers.begin && layer < carried_layers.end ? &all_ : &whole_;
+    if (layer_->row_count == 0) continue;
     attention_block(layer, pieces);
     ffn_block(layer);
   }
+  layer_ = &all_;
+  if (carried_layers.end < layer_count) keep_carried(pieces.subspan(whole_count));
 }
 
 void Decoder::cut_into_segments(std::span<const ForwardPiece> pieces) {
   segments_.clear();
-  row_count_ = 0;
+  int row = 0;
   for (size_t piece = 0; piece < pieces.size(); ++piece) {
     int left = static_cast<int>(pieces[piece].tokens.size());
     int position = pieces[piece].first_position;
+    CHECK(left <= limits_.batch_tokens - row, "{} more tokens than {} in a batch of {}", left, row,
+          limits_.batch_tokens);
     while (left > 0) {
       const int room = kernel::kPagePositions - position % kernel::kPagePositions;
       const int count = std::min(left, room);
-      segments_.push_back({.piece = static_cast<int>(piece),
-                           .row = row_count_,
-                           .count = count,
-                           .position = position});
-      row_count_ += count;
+      segments_.push_back(
+          {.piece = static_cast<int>(piece), .row = row, .count = count, .position = position});
+      row += count;
       position += count;
       left -= count;
     }
   }
 }
 
+// Makes a batch of the first pieces.
+void Decoder::begin(Batch& batch, std::span<const ForwardPiece> pieces) {
+  batch.row_count = 0;
+  for (const ForwardPiece& piece : pieces)
+    batch.row_count += static_cast<int>(piece.tokens.size());
+  const auto end = std::ranges::find_if(
+      segments_, [&](const Segment& segment) { return segment.row >= batch.row_count; });
+  batch.segments = {segments_.begin(), end};
+  batch.plan_global.begin(pieces);
+  if (config().sliding_window > 0) batch.plan_local.begin(pieces);
+}
+
+// Tokens become rows; those of carried pieces that have come some way are rows already.
 void Decoder::embed(std::span<const ForwardPiece> pieces) {
   pool_.parallel_for(static_cast<int>(segments_.size()), 1, [&](Range range, int) {
     for (int i = range.begin; i < range.end; ++i) {
       const Segment& segment = segments_[as_size(i)];
-      const ForwardPiece& piece = pieces[as_size(segment.piece)];
-      for (int r = 0; r < segment.count; ++r) {
-        float* row = hidden_ + as_size(segment.row + r) * as_size(config().width);
-        weights_.embed(piece.tokens[as_size(segment.position + r - piece.first_position)], row);
-        if (config().embedding_scale != 1.0f) {
-          table_.multiply_scalar(row, config().embedding_scale, config().width);
-        }
-      }
+      embed(segment, pieces[as_size(segment.piece)]);
     }
   });
+}
+
+void Decoder::embed(const Segment& segment, const ForwardPiece& piece) {
+  const size_t width = as_size(config().width);
+  float* const rows = hidden_ + as_size(segment.row) * width;
+  const int index = segment.position - piece.first_position;
+  if (piece.layers.begin > 0) {
+    const float* const kept = carried_ + as_size(piece.carry_row + index) * width;
+    std::copy_n(kept, as_size(segment.count) * width, rows);
+    return;
+  }
+  for (int r = 0; r < segment.count; ++r) {
+    float* const row = rows + as_size(r) * width;
+    weights_.embed(piece.tokens[as_size(index + r)], row);
+    if (config().embedding_scale != 1.0f) {
+      table_.multiply_scalar(row, config().embedding_scale, config().width);
+    }
+  }
+}
+
+// Keeps the rows of the carried pieces, the last ones of the batch, for the next call.
+void Decoder::keep_carried(std::span<const ForwardPiece> pieces) {
+  const size_t width = as_size(config().width);
+  const float* rows = hidden_ + as_size(whole_.row_count) * width;
+  for (const ForwardPiece& piece : pieces) {
+    const auto count = static_cast<int>(piece.tokens.size());
+    CHECK(piece.carry_row >= 0 && piece.carry_row <= limits_.batch_tokens - count,
+          "rows {} and {} more of {}", piece.carry_row, count, limits_.batch_tokens);
+    std::copy_n(rows, as_size(count) * width, carried_ + as_size(piece.carry_row) * width);
+    rows += as_size(count) * width;
+  }
 }
 
 void Decoder::compute_angles() {
@@ -222,16 +283,16 @@ void Decoder::attention_block(int layer, std::span<const ForwardPiece> pieces) {
   const size_t kv_width = as_size(w.k.outputs());
   const size_t stride = query_width + 2 * kv_width;
   const Linear* const consumers[] = {&w.q, &w.k, &w.v};
-  norm_input(hidden_, w.attention_norm, row_count_, consumers);
+  norm_input(hidden_, w.attention_norm, layer_->row_count, consumers);
   const Product products[] = {
       {.linear = &w.q, .y = qkv_, .stride = stride, .accumulate = false},
       {.linear = &w.k, .y = qkv_ + query_width, .stride = stride, .accumulate = false},
       {.linear = &w.v, .y = qkv_ + query_width + kv_width, .stride = stride, .accumulate = false}};
-  multiply(products, row_count_);
+  multiply(products, layer_->row_count);
   rotate_and_store(layer, pieces);
   attend(layer, pieces);
   const Linear* const output[] = {&w.output};
-  prepare_input(attended_, row_count_, output);
+  prepare_input(attended_, layer_->row_count, output);
   project_residual(w.output, w.post_attention_norm);
 }
 
@@ -245,9 +306,9 @@ void Decoder::rotate_and_store(int layer, std::span<const ForwardPiece> pieces) 
   const size_t pairs = as_size(rope_global_.pair_count());
   const auto rotate =
       c.rope_layout == RopeLayout::kInterleaved ? table_.rope_interleaved : table_.rope_neox;
-  pool_.parallel_for(static_cast<int>(segments_.size()), 1, [&](Range range, int) {
+  pool_.parallel_for(static_cast<int>(layer_->segments.size()), 1, [&](Range range, int) {
     for (int i = range.begin; i < range.end; ++i) {
-      const Segment& segment = segments_[as_size(i)];
+      const Segment& segment = layer_->segments[as_size(i)];
       for (int r = 0; r < segment.count; ++r) {
         float* row = qkv_ + as_size(segment.row + r) * stride;
         const float* cos =
@@ -273,7 +334,7 @@ void Decoder::rotate_and_store(int layer, std::span<const ForwardPiece> pieces) 
 }
 
 AttentionPlan& Decoder::attention_plan(int layer) {
-  return config().is_local(layer) ? plan_local_ : plan_global_;
+  return config().is_local(layer) ? layer_->plan_local : layer_->plan_global;
 }
 
 kernel::AttentionInput Decoder::attention_input(int layer, const AttentionPlan::Item& item,
@@ -329,35 +390,35 @@ void Decoder::ffn_block(int layer) {
   if (config().has_experts(layer)) return expert_block(w);
   const size_t width = as_size(w.gate.outputs());
   const Linear* const consumers[] = {&w.gate, &w.up};
-  norm_input(hidden_, w.ffn_norm, row_count_, consumers);
+  norm_input(hidden_, w.ffn_norm, layer_->row_count, consumers);
   const Product gate{.linear = &w.gate, .y = gate_, .stride = width, .accumulate = false};
   const Product up{.linear = &w.up, .y = up_, .stride = width, .accumulate = false};
   pool_.parallel_for(w.gate.panel_count(), kPanelGrain, [&](Range panels, int worker) {
-    multiply_panels(gate, row_count_, panels, worker);
-    multiply_panels(up, row_count_, panels, worker);
+    multiply_panels(gate, layer_->row_count, panels, worker);
+    multiply_panels(up, layer_->row_count, panels, worker);
     const int begin = panels.begin * 16;
     const int end = std::min(panels.end * 16, w.gate.outputs());
-    for (int row = 0; row < row_count_; ++row) {
+    for (int row = 0; row < layer_->row_count; ++row) {
       const size_t offset = as_size(row) * width + as_size(begin);
       activate(table_, config(),
                {.gate = gate_ + offset, .up = up_ + offset, .count = end - begin});
     }
   });
   const Linear* const down[] = {&w.down};
-  prepare_input(gate_, row_count_, down);
+  prepare_input(gate_, layer_->row_count, down);
   project_residual(w.down, w.post_ffn_norm);
 }
 
 void Decoder::expert_block(const LayerWeights& w) {
-  norm_input(hidden_, w.ffn_norm, row_count_, w.expert_inputs);
+  norm_input(hidden_, w.ffn_norm, layer_->row_count, w.expert_inputs);
   const Product router{.linear = &w.router,
                        .y = experts_->logits(),
                        .stride = as_size(w.router.outputs()),
                        .accumulate = false};
-  multiply({&router, 1}, row_count_);
+  multiply({&router, 1}, layer_->row_count);
   const ActivationRows input{
       .floats = input_floats_, .rounded = rounded_, .block32 = rows32_, .block256 = rows256_};
-  experts_->add(w, input, row_count_, hidden_);
+  experts_->add(w, input, layer_->row_count, hidden_);
 }
 
 // hidden += x W^T, through a norm where the model has one there.
@@ -365,12 +426,12 @@ void Decoder::project_residual(const Linear& linear, const std::vector<float>& p
   const size_t width = as_size(config().width);
   if (post_norm.empty()) {
     const Product product{.linear = &linear, .y = hidden_, .stride = width, .accumulate = true};
-    multiply({&product, 1}, row_count_);
+    multiply({&product, 1}, layer_->row_count);
     return;
   }
   const Product product{.linear = &linear, .y = projected_, .stride = width, .accumulate = false};
-  multiply({&product, 1}, row_count_);
-  pool_.parallel_for(row_count_, 1, [&](Range rows, int) {
+  multiply({&product, 1}, layer_->row_count);
+  pool_.parallel_for(layer_->row_count, 1, [&](Range rows, int) {
     for (int row = rows.begin; row < rows.end; ++row) {
       float* values = projected_ + as_size(row) * width;
       table_.rms_norm(values, post_norm.data(), config().rms_norm_eps, config().width, values);
@@ -476,8 +537,8 @@ void Decoder::logits(std::span<const int> rows, float* out) {
   if (count == 0) return;
   const size_t width = as_size(config().width);
   for (int i = 0; i < count; ++i) {
-    CHECK(rows[as_size(i)] >= 0 && rows[as_size(i)] < row_count_, "row {} of {}", rows[as_size(i)],
-          row_count_);
+    CHECK(rows[as_size(i)] >= 0 && rows[as_size(i)] < layer_->row_count, "row {} of {}",
+          rows[as_size(i)], layer_->row_count);
     table_.rms_norm(hidden_ + as_size(rows[as_size(i)]) * width, weights_.output_norm().data(),
                     config().rms_norm_eps, config().width, normed_ + as_size(i) * width);
   }

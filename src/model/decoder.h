@@ -10,7 +10,8 @@
 //
 // A batch is any mix of pieces of sequences: a whole prompt, a chunk of one, a single token. Every
 // operation works on rows, and what it does to a row depends on nothing but that row and its
-// sequence's pages: the same tokens give the same bits in every batch.
+// sequence's pages: the same tokens give the same bits in every batch. So a piece may also be
+// carried through the layers over several batches (forward_pass.h).
 //
 // Threads: one caller (the engine thread); the work of each operation is spread over the pool by
 //          outputs.
@@ -63,6 +64,7 @@ class Decoder final : public ForwardPass {
   void forward(std::span<const ForwardPiece> pieces) override;
   void logits(std::span<const int> rows, float* out) override;
   void copy_page(PageId from, PageId to) override { store_.copy_page(from, to); }
+  int layer_count() const override { return config().layer_count; }
   int vocab_size() const override { return weights_.head().outputs(); }
   int max_logit_rows() const override { return limits_.logit_rows; }
 
@@ -95,11 +97,22 @@ class Decoder final : public ForwardPass {
     bool block256 = false;
   };
 
+  // What a layer works on: the first rows of the batch, and how their attention is cut.
+  struct Batch {
+    std::span<const Segment> segments;
+    int row_count = 0;
+    AttentionPlan plan_global;
+    AttentionPlan plan_local;
+  };
+
   explicit Decoder(const Parts& parts);
   Result<void> allocate(const DecoderLimits& limits);
 
+  void begin(Batch& batch, std::span<const ForwardPiece> pieces);
   void cut_into_segments(std::span<const ForwardPiece> pieces);
   void embed(std::span<const ForwardPiece> pieces);
+  void embed(const Segment& segment, const ForwardPiece& piece);
+  void keep_carried(std::span<const ForwardPiece> pieces);
   void compute_angles();
   void attention_block(int layer, std::span<const ForwardPiece> pieces);
   void rotate_and_store(int layer, std::span<const ForwardPiece> pieces);
@@ -146,11 +159,12 @@ class Decoder final : public ForwardPass {
   kernel::QuantizedRows rows256_{};
   const float* input_floats_ = nullptr;
   float* states_ = nullptr;     // of attention whose spans several threads share
+  float* carried_ = nullptr;    // [T, D]: rows of carried pieces between calls
   uint8_t* scratch_ = nullptr;  // per worker
-  int row_count_ = 0;
   std::vector<Segment> segments_;
-  AttentionPlan plan_global_;
-  AttentionPlan plan_local_;
+  Batch all_;                       // the rows of all pieces
+  Batch whole_;                     // those of whole pieces, where there are others
+  Batch* layer_ = &all_;            // those that the layer at hand works on
   std::optional<Experts> experts_;  // where some layer has them
 };
 

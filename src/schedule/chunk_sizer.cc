@@ -28,32 +28,44 @@ double longest_step_s(const StepPlan& plan, double decode_s, int waiting_count,
 
 ChunkSizer::ChunkSizer(const StepPlan& plan, const StepTimeModel& model, int waiting_count,
                        const SchedulerConfig& config)
-    : model_(model) {
+    : model_(model), layer_count_(config.layer_count) {
   if (plan.chunks().empty()) return;
   const double decode_s = model.predict(plan.features());
   const double most_s = longest_step_s(plan, decode_s, waiting_count, config);
   if (most_s == kNoTarget) return;
-  if (model.wants_decode_only_step()) {
-    is_limited_ = true;
-    least_tokens_ = 0;
-    return;
-  }
   is_limited_ = true;
-  if (!model.is_trusted()) {
-    least_tokens_ = kUnlearnedTokens;
+  is_measuring_ = model.wants_decode_only_step();
+  if (is_measuring_ || !model.is_trusted()) {
+    least_tokens_ = is_measuring_ ? 0 : kUnlearnedTokens;
     return;
   }
-  left_s_ = std::max(kLeastShare * decode_s, most_s - decode_s);
+  most_s_ = std::max(kLeastShare * decode_s, most_s - decode_s);
 }
 
 int ChunkSizer::limit(int first) const {
   if (!is_limited_) return INT_MAX;
-  return std::max(least_tokens_ - spent_tokens_, model_.prefill_tokens_within(left_s_, first));
+  const double spent_s = spent_tokens_ > 0 ? spent_s_ : model_.first_prefill_seconds();
+  const int in_step = model_.prefill_tokens_within(most_s_ - spent_s, first);
+  const int carried =
+      std::min(kCarriedTokens - spent_tokens_,
+               model_.prefill_tokens_within(most_s_ * layer_count_ - spent_s, first));
+  return std::max({least_tokens_ - spent_tokens_, in_step, layer_count_ > 1 ? carried : 0});
 }
 
 void ChunkSizer::spend(int first, int count) {
+  if (spent_tokens_ == 0) spent_s_ += model_.first_prefill_seconds();
   spent_tokens_ += count;
-  if (is_limited_) left_s_ = std::max(0.0, left_s_ - model_.prefill_seconds(first, count));
+  spent_s_ += model_.prefill_seconds(first, count);
+}
+
+int ChunkSizer::layers_of(int left) const {
+  if (is_measuring_) return 0;
+  if (!is_limited_) return left;
+  if (!model_.is_trusted()) {
+    return std::min(left, (layer_count_ + kUnlearnedParts - 1) / kUnlearnedParts);
+  }
+  const double layers = spent_s_ > 0.0 ? layer_count_ * most_s_ / spent_s_ : left;
+  return layers >= left ? left : std::max(1, static_cast<int>(layers));
 }
 
 }  // namespace inferno::schedule

@@ -1,4 +1,4 @@
-// How many prompt tokens a step may take on top of its decode rows.
+// How many prompt tokens a step may take on top of its decode rows, and through how many layers.
 //
 // A prompt computed in one piece would stop every running stream for as long as that takes. The
 // limit is the time a step may last:
@@ -17,7 +17,10 @@
 // step-time model has not learned enough, kUnlearnedTokens go through.
 //
 // A least number of tokens could not keep the promise: what a token costs grows with its position,
-// for a small model several times within 4,000 of them.
+// for a small model several times within 4,000 of them. And few tokens cost more each than many:
+// another block of a kernel's rows, the reading of all that lies before them. So where the time is
+// not enough for kCarriedTokens at once, as many are taken a few layers at a time, in steps one
+// after the other: each is longer by its share, and the tokens cost what they do in one piece.
 //
 // Threads: belongs to the engine thread; one for every step. Cost: O(rows) to construct.
 #pragma once
@@ -38,9 +41,13 @@ class ChunkSizer {
   static constexpr double kLeastShare = 0.25;
   // Prompt tokens that a step may take at least: what a token costs may be more than the share.
   static constexpr int kLeastTokens = 1;
+  // Prompt tokens that are carried through the layers together: enough that one costs little more
+  // than among 512, few enough that a request that comes meanwhile has to wait for some steps only.
+  static constexpr int kCarriedTokens = 64;
   // What a step may take before the model knows what it costs: few enough that streams go on while
-  // it learns, which takes some such steps.
+  // it learns, which takes some such steps. Where they can be carried, they are in so many parts.
   static constexpr int kUnlearnedTokens = 2 * kv::kPageTokens;
+  static constexpr int kUnlearnedParts = 4;
   // The part of a class's time per token that steps are planned to take: predictions are off by a
   // few per cent, and the mean of all steps has to stay below the target.
   static constexpr double kTargetShare = 0.9;
@@ -49,12 +56,16 @@ class ChunkSizer {
   ChunkSizer(const StepPlan& plan, const StepTimeModel& model, int waiting_count,
              const SchedulerConfig& config);
 
-  // The most tokens of a prompt, from position `first` on, that may still be added to the step.
-  // Unlimited: INT_MAX.
+  // The most tokens of a prompt, from position `first` on, that may still be added, to be computed
+  // in this step or, as far as layers_of() says, in the next ones. Unlimited: INT_MAX.
   int limit(int first) const;
 
   // Records that `count` tokens from `first` on were added.
   void spend(int first, int count);
+
+  // Of `left` layers that the tokens added have still to go through, how many they may in this
+  // step: one at least; none in a measuring step.
+  int layers_of(int left) const;
 
   // Whether anything but the budget limits prefill.
   bool is_limited() const { return is_limited_; }
@@ -62,7 +73,10 @@ class ChunkSizer {
  private:
   const StepTimeModel& model_;
   bool is_limited_ = false;
-  double left_s_ = 0.0;
+  bool is_measuring_ = false;
+  int layer_count_ = 1;
+  double most_s_ = 0.0;   // what prefill may add to the step
+  double spent_s_ = 0.0;  // by the tokens added, through all layers
   int least_tokens_ = kLeastTokens;
   int spent_tokens_ = 0;
 };

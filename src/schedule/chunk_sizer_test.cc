@@ -15,12 +15,12 @@ using request::ServiceClass;
 StepTimeModel taught() {
   StepTimeModel model;
   for (int i = 0; i < 50; ++i) {
-    model.learn({.decode_rows = i % 7, .prefill_tokens = 0, .kv_read = i * 37 % 1000}, 0.02);
+    model.learn({.decode_rows = i % 7, .decode_reads = i * 37 % 1000}, 0.02);
     const int tokens = 10 + i * 13 % 90;
-    model.learn({.decode_rows = i % 5, .prefill_tokens = tokens, .kv_read = i * 53 % 1000},
+    model.learn({.decode_rows = i % 5, .prefill_tokens = tokens, .prefill_reads = i * 53 % 1000},
                 0.02 + 0.001 * tokens);
   }
-  model.learn({.decode_rows = 1, .prefill_tokens = 0, .kv_read = 10}, 0.02);
+  model.learn({.decode_rows = 1, .decode_reads = 10}, 0.02);
   return model;
 }
 
@@ -99,12 +99,13 @@ TEST(ChunkSizer, GivesPrefillALeastShareOfTheTime) {
 TEST(ChunkSizer, LetsATokenThroughHoweverDeepItLies) {
   StepTimeModel model;
   for (int i = 0; i < 100; ++i) {
-    model.learn({.decode_rows = 1, .kv_read = 10}, 0.02);
+    model.learn({.decode_rows = 1, .decode_reads = 10}, 0.02);
     const bool is_deep = i % 2 == 0;
     const int count = is_deep ? 2 : 20;
     const int64_t read = positions_read(is_deep ? 50'000 : 0, count);
-    model.learn({.decode_rows = 1, .prefill_tokens = count, .kv_read = 10 + read},
-                is_deep ? 0.121 : 0.03);
+    model.learn(
+        {.decode_rows = 1, .decode_reads = 10, .prefill_tokens = count, .prefill_reads = read},
+        is_deep ? 0.121 : 0.03);
   }
   World world;
   world.add_decode();
@@ -113,6 +114,58 @@ TEST(ChunkSizer, LetsATokenThroughHoweverDeepItLies) {
   EXPECT_EQ(sizer.limit(100'000), ChunkSizer::kLeastTokens) << "0.1 s a token";
   sizer.spend(100'000, 1);
   EXPECT_EQ(sizer.limit(0), 0);
+}
+
+TEST(ChunkSizer, CarriesTokensForWhichAStepHasNoTime) {
+  const StepTimeModel model = taught();
+  World world;
+  world.add_decode();
+  world.config.max_itl_stretch = 1.5;  // 10 ms more: 10 tokens
+  world.config.layer_count = 20;
+  ChunkSizer sizer(*world.plan, model, 0, world.config);
+  EXPECT_EQ(sizer.limit(0), ChunkSizer::kCarriedTokens);
+  sizer.spend(0, 40);
+  EXPECT_EQ(sizer.limit(40), ChunkSizer::kCarriedTokens - 40);
+  EXPECT_NEAR(sizer.layers_of(20), 5, 1) << "10 of 40 ms";
+  EXPECT_EQ(sizer.layers_of(2), 2);
+}
+
+TEST(ChunkSizer, CarriesThroughOneLayerAtLeast) {
+  const StepTimeModel model = taught();
+  World world(ServiceClass::kInteractive);
+  world.add_decode();
+  world.config.targets[0].tpot_s = 0.001;  // cannot be kept: 5 ms are prefill's
+  world.config.layer_count = 2;
+  ChunkSizer sizer(*world.plan, model, 0, world.config);
+  const int tokens = sizer.limit(0);
+  EXPECT_NEAR(tokens, 10, 1) << "5 ms a layer";
+  sizer.spend(0, 60);
+  EXPECT_EQ(sizer.layers_of(2), 1);
+}
+
+TEST(ChunkSizer, DoesNotCarryWhatAStepHasTimeFor) {
+  const StepTimeModel model = taught();
+  World world;
+  world.add_decode();
+  world.config.max_itl_stretch = 6.0;  // 100 ms more
+  world.config.layer_count = 20;
+  ChunkSizer sizer(*world.plan, model, 0, world.config);
+  const int tokens = sizer.limit(0);
+  EXPECT_NEAR(tokens, 100, 3);
+  sizer.spend(0, tokens);
+  EXPECT_EQ(sizer.layers_of(20), 20);
+}
+
+TEST(ChunkSizer, CarriesByPartsBeforeItKnowsEnough) {
+  const StepTimeModel model;
+  World world;
+  world.add_decode();
+  world.config.layer_count = 20;
+  ChunkSizer sizer(*world.plan, model, 0, world.config);
+  sizer.spend(0, sizer.limit(0));
+  EXPECT_EQ(sizer.layers_of(20), 20 / ChunkSizer::kUnlearnedParts);
+  const ChunkSizer alone(StepPlan(world.config), model, 0, world.config);
+  EXPECT_EQ(alone.layers_of(20), 20) << "nobody decodes";
 }
 
 TEST(ChunkSizer, SpendsTheTimeThereIs) {
@@ -131,8 +184,9 @@ TEST(ChunkSizer, TakesNoPrefillInAMeasuringStep) {
   World world;
   world.add_decode();
   for (int i = 0; i < StepTimeModel::kProbeSteps; ++i)
-    model.learn({.decode_rows = 1, .prefill_tokens = 10, .kv_read = 100}, 0.03);
+    model.learn({.decode_rows = 1, .prefill_tokens = 10, .prefill_reads = 100}, 0.03);
   EXPECT_EQ(ChunkSizer(*world.plan, model, 0, world.config).limit(0), 0);
+  EXPECT_EQ(ChunkSizer(*world.plan, model, 0, world.config).layers_of(1), 0);
   world.config.max_itl_stretch = 0.0;
   EXPECT_EQ(ChunkSizer(*world.plan, model, 0, world.config).limit(0), INT_MAX)
       << "no rule, no measure";

@@ -15,6 +15,9 @@
 //
 //   seconds of the step + sum over passes of seconds(rows of the pass)
 //
+// Beside a prompt there are none where streams are to keep their pace (chunk_sizer.h): a step with
+// drafts is longer, and it is against steps without that prompts are measured.
+//
 // A long backlog (a prompt) is not the cost of one step's drafts: it counts as a row here, and the
 // scheduler weighs it against the whole answer.
 //

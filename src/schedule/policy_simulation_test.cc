@@ -225,7 +225,8 @@ TEST(PolicySimulation, AgeingBoundsTheWaitUnderPermanentOverload) {
   // The bound of scheduler.h: D the longest step; the prefill of a step is what 31 decoding rows
   // leave; X what 32 running interactive requests of at most 225 + 60 tokens need.
   const int prefill = config.max_num_batched_tokens - config.max_num_seqs;
-  const double step_s = cost.of({.decode_rows = 32, .prefill_tokens = prefill, .kv_read = 500'000});
+  const double step_s =
+      cost.of({.decode_rows = 32, .decode_reads = 500'000, .prefill_tokens = prefill});
   const double own_s = step_s * (600 / (prefill / config.aged_share) + 1 + 120);
   const double ends_s = step_s * (32 * 225 / prefill + 1 + 60);
   for (uint64_t seed = 1; seed <= 3; ++seed) {
@@ -302,6 +303,77 @@ TEST(PolicySimulation, ADeepPromptOfASmallModelDoesNotStallRunningStreams) {
   const double quiet = seconds_between(before, engine.now()) / 100;
   std::ranges::sort(gaps);
   EXPECT_LT(gaps[gaps.size() * 99 / 100], 2.0 * quiet);
+}
+
+// A prompt of a small model beside streams: a first prompt token costs half a step, as kernels take
+// rows in blocks, and at position 4,000 one more of them costs a quarter.
+struct BesideStreams {
+  double p99_stretch = 0.0;  // of the steps it takes, to a step without it
+  double slowdown = 0.0;     // of the prompt, to its time alone
+};
+
+BesideStreams long_prompt_beside_streams(int layer_count) {
+  StepCost cost;
+  cost.prefill_start_s = 0.002;
+  cost.prefill_s = 0.0002;
+  cost.read_s = 2e-7;
+  SchedulerConfig config = config_with(Policy::kSlo);
+  config.layer_count = layer_count;
+  TestEngine engine(config, 6000, cost);
+  const uint64_t alone = engine.submit(request_of(4000, 1));
+  engine.run_until_idle();
+  warm_up(engine, 8, 1000);
+  const TimePoint begin = engine.now();
+  for (int steps = 0; steps < 60; ++steps)
+    engine.step();
+  const double quiet = seconds_between(begin, engine.now()) / 60;
+  std::vector<double> gaps;
+  const uint64_t id = engine.submit(request_of(4000, 1));
+  while (engine.is_live(id)) {
+    const TimePoint before = engine.now();
+    engine.step();
+    gaps.push_back(seconds_between(before, engine.now()));
+  }
+  std::ranges::sort(gaps);
+  return {.p99_stretch = gaps[gaps.size() * 99 / 100] / quiet,
+          .slowdown = engine.result(id).ttft_s() / engine.result(alone).ttft_s()};
+}
+
+TEST(PolicySimulation, ALongPromptIsCarriedThroughTheLayersBesideStreams) {
+  const BesideStreams whole = long_prompt_beside_streams(1);
+  const BesideStreams carried = long_prompt_beside_streams(30);
+  std::printf(
+      "4,000 tokens beside 8 streams: whole steps stretched %.2f times, %.1f times the "
+      "time alone; carried %.2f and %.1f\n",
+      whole.p99_stretch, whole.slowdown, carried.p99_stretch, carried.slowdown);
+  EXPECT_LT(carried.p99_stretch, 1.9);
+  EXPECT_LT(carried.slowdown, 3.0);
+  EXPECT_LT(carried.slowdown, 0.8 * whole.slowdown);
+}
+
+// A short request that comes while another's tokens are carried waits for a few steps only.
+TEST(PolicySimulation, ARequestWaitsForWhatIsCarriedForSomeStepsOnly) {
+  StepCost cost;
+  cost.prefill_s = 0.0002;
+  cost.read_s = 1e-6;
+  SchedulerConfig config = config_with(Policy::kSlo);
+  config.layer_count = 30;
+  TestEngine engine(config, 6000, cost);
+  warm_up(engine, 8, 2000);
+  engine.submit(request_of(4000, 1));
+  for (int i = 0; i < 20; ++i) {
+    for (int steps = 0; steps < 11 * i; ++steps)
+      engine.step();
+    TestRequest urgent = request_of(20, 1);
+    urgent.traits.service_class = ServiceClass::kInteractive;
+    const uint64_t id = engine.submit(urgent);
+    int steps = 0;
+    while (engine.is_live(id)) {
+      engine.step();
+      ++steps;
+    }
+    EXPECT_LE(steps, 2 * config.layer_count) << "round " << i;
+  }
 }
 
 // An aged prompt so deep that one of its tokens is all that a step has room for: others have their

@@ -23,6 +23,7 @@ Scheduler::Scheduler(const SchedulerConfig& config, kv::BlockPool& pool, const D
   const auto most = static_cast<size_t>(config.max_num_seqs);
   running_.reserve(most);
   prefills_.reserve(most + 1);  // one may be admitted in the place of one that gave way
+  carried_.reserve(most);
   page_copies_.reserve(most + 1);
   draft_candidates_.reserve(most);
 }
@@ -56,19 +57,24 @@ std::span<const ScheduledChunk> Scheduler::schedule(TimePoint now) {
   is_closed_ = false;
   has_given_way_ = false;
   is_restricted_ = false;
-  lacks_pages_ = false;
   deferrals_ = 0;
   page_copies_.clear();
   plan_.clear();
   schedule_decodes();
   schedule_drafts();
-  schedule_prefills();
-  if (has_given_way_) schedule_decodes();  // who was left out takes what the one that went had
-  if (plan_.chunks().empty()) {
-    // The rows for whose sake prefill was held back have given way themselves.
-    is_closed_ = false;
+  if (carried_tokens() > plan_.budget()) forget_carried();
+  if (carried_.empty()) {
     schedule_prefills();
+    if (has_given_way_) schedule_decodes();  // who was left out takes what the one that went had
+    if (plan_.chunks().empty()) {
+      // The rows for whose sake prefill was held back have given way themselves.
+      is_closed_ = false;
+      schedule_prefills();
+    }
+  } else {
+    schedule_carried();
   }
+  carry(prefill_layers_);
   append_drafts();
   stats_.restricted_steps += is_restricted_ ? 1 : 0;
   stats_.fairness_spread_tokens = queue_.counter_spread();
@@ -99,10 +105,55 @@ bool Scheduler::give_pages(Sequence& sequence, int tokens) {
 }
 
 void Scheduler::schedule_prefills() {
+  lacks_pages_ = false;
   ChunkSizer sizer(plan_, step_time_, waiting_count(), config_);
   collect_prefills();
   serve_aged_lane(sizer);
   serve_in_order(sizer);
+  prefill_layers_ = {0, sizer.layers_of(config_.layer_count)};
+}
+
+// Takes on what is carried.
+void Scheduler::schedule_carried() {
+  ChunkSizer sizer(plan_, step_time_, waiting_count(), config_);
+  for (const Sequence* const sequence : carried_)
+    sizer.spend(sequence->computed, sequence->carried_count);
+  const int left = config_.layer_count - carried_layers_;
+  const int layers = sizer.layers_of(left);
+  is_restricted_ |= layers < left;
+  prefill_layers_ = {carried_layers_, carried_layers_ + layers};
+  if (layers == 0) return;
+  for (Sequence* const sequence : carried_)
+    plan_.add(*sequence, sequence->carried_count);
+}
+
+int Scheduler::carried_tokens() const {
+  int tokens = 0;
+  for (const Sequence* const sequence : carried_)
+    tokens += sequence->carried_count;
+  return tokens;
+}
+
+// Prefill goes through some layers only: what is planned of it is carried from now on.
+void Scheduler::carry(Range layers) {
+  if (layers.begin == 0 && layers.end == config_.layer_count) return;
+  plan_.carry_prefills(layers);
+  if (!carried_.empty()) return;
+  int row = 0;
+  for (const ScheduledChunk& chunk : plan_.chunks()) {
+    if (chunk.is_decode()) continue;
+    chunk.sequence->carried_count = chunk.count;
+    chunk.sequence->carry_row = row;
+    row += chunk.count;
+    carried_.push_back(chunk.sequence);
+  }
+  is_restricted_ |= !carried_.empty();
+}
+
+void Scheduler::forget_carried() {
+  for (Sequence* const sequence : carried_)
+    sequence->carried_count = 0;
+  carried_.clear();
 }
 
 void Scheduler::collect_prefills() {
@@ -184,8 +235,11 @@ void Scheduler::give_chunk(Sequence& sequence, int most, ChunkSizer& sizer) {
 
 void Scheduler::complete_step(TimePoint now) {
   learn_step(now);
-  for (const ScheduledChunk& chunk : plan_.chunks())
-    record_chunk(chunk, now);
+  for (const ScheduledChunk& chunk : plan_.chunks()) {
+    if (!chunk.is_unfinished) record_chunk(chunk, now);
+  }
+  if (prefill_layers_.end == config_.layer_count) forget_carried();
+  carried_layers_ = prefill_layers_.end;
   plan_.close();
 }
 
@@ -223,17 +277,18 @@ void Scheduler::record_chunk(const ScheduledChunk& chunk, TimePoint now) {
 }
 
 void Scheduler::learn_step(TimePoint now) {
+  if (plan_.chunks().empty()) return;
   const StepFeatures features = plan_.features();
   const double seconds = seconds_between(now_, now);
-  int tokens = config_.max_num_batched_tokens - plan_.budget();
-  if (tokens == 0) return;
+  const double prefill_tokens = features.prefill_share * features.prefill_tokens;
+  double tokens = features.decode_rows + prefill_tokens;
   for (const ScheduledChunk& chunk : plan_.chunks())
     tokens -= chunk.draft_count;  // nobody waits for a guess
   step_time_.learn(features, seconds);
   if (features.prefill_tokens == 0) row_cost_.learn(features.decode_rows, seconds);
   token_rate_.add(seconds, tokens);
   finished_rate_.add(seconds, 0.0);
-  if (features.prefill_tokens > 0) prefill_rate_.add(seconds, features.prefill_tokens);
+  if (prefill_tokens > 0.0) prefill_rate_.add(seconds, prefill_tokens);
   stats_.last_step = features;
   stats_.last_step_s = seconds;
   stats_.last_step_predicted_s = predicted_step_s_;

@@ -6,10 +6,11 @@
 //   RUNNING  --preempt-->  WAITING      pages given back, tokens kept and computed again
 //
 // A step hands out a budget of tokens: decode rows first, then prompts in the policy's order, as
-// many tokens as keep the running streams smooth (chunk_sizer.h). A sequence is admitted with the
-// pages of all its tokens; it may be preempted for pages, or to make place (preemption.h). A
-// sequence alone always fits (the engine refuses longer ones) and the most important running one
-// never gives way, so something always advances: no deadlock, no lost token. A decode row may be
+// many tokens as keep the running streams smooth (chunk_sizer.h); more than fit into a step are
+// carried, by a few layers in each of the next, which take no others. A sequence is admitted with
+// the pages of all its tokens; it may be preempted for pages, or to make place (preemption.h). One
+// alone always fits (the engine refuses longer ones) and the most important running one never
+// gives way, so something always advances: no deadlock, no lost token. A decode row may be
 // followed by drafts (draft_lengths.h), which take pages that are left over and nobody's place.
 //
 // Nothing starves under slo: who has waited or prefilled for A = ageing_s in all enters the aged
@@ -17,10 +18,9 @@
 // after k - 1 other admissions or A seconds (k = aged_share); then nobody else is admitted
 // before it. With n aged ones before it, a sequence begins to run through the lane after at most
 //   A + (n + 1) (A + X + Y)    X: what runs at the time ends; Y: one run through the lane,
-// Y = D (P / b + G) for P prompt and G generated tokens, steps of D seconds and b = 1/k of the
-// prefill tokens that a step has room for, which is one at least but for the few steps that take
-// none; while decode rows alone fill the budget, D counts until one ends.
-//
+// Y = D (P / b + G) for P prompt and G generated tokens, D seconds a step, or all that carry the
+// same tokens, and b = 1/k of the prefill tokens there is room for, one at least nearly always;
+// while decode rows alone fill the budget, D counts until one ends.
 // Never sees bytes or weights. Threads: belongs to the engine thread.
 // Cost: O(running + chunks log waiting) a step; only construction and add() take from the heap.
 #pragma once
@@ -138,6 +138,8 @@ class Scheduler {
   void schedule_decodes();
   bool give_pages(Sequence& sequence, int tokens);
   void schedule_drafts();
+  bool drafts_give_way(std::span<const DraftCandidate> candidates, int decode_rows) const;
+  bool will_prefill() const;
   DraftStep draft_step(int decode_rows, int budget) const;
   void limit_to_target(DraftStep& step, const Sequence& sequence) const;
   int catch_up_rows(int decode_rows, const RowCost& pass_cost) const;
@@ -145,6 +147,10 @@ class Scheduler {
   void plan_drafts(const DraftCandidate& candidate);
   void append_drafts();
   void schedule_prefills();
+  void schedule_carried();
+  int carried_tokens() const;
+  void carry(Range layers);
+  void forget_carried();
   void collect_prefills();
   void serve_aged_lane(ChunkSizer& sizer);
   int lane_share(const Sequence& sequence, const ChunkSizer& sizer);
@@ -193,18 +199,21 @@ class Scheduler {
   DeadlineSet deadlines_;
   std::vector<Sequence*> running_;   // in order of admission
   std::vector<Sequence*> prefills_;  // those of this step, in order
+  std::vector<Sequence*> carried_;   // whose tokens have been through some layers
+  int carried_layers_ = 0;           // that many; the same for all
   std::vector<DraftCandidate> draft_candidates_;
   std::vector<kv::PageCopy> page_copies_;
   SchedulerStats stats_;
 
   // Of the step being planned.
   TimePoint now_{};
+  Range prefill_layers_{};      // which its prefill goes through
   bool is_closed_ = false;      // nobody else is admitted in this step
   bool has_given_way_ = false;  // one sequence has, to make place
   bool is_restricted_ = false;  // a chunk was cut for the running streams
-  bool lacks_pages_ = false;    // the next in order did not fit
   int deferrals_ = 0;
 
+  bool lacks_pages_ = false;  // the next in order did not fit when it was last looked at
   uint64_t next_order_ = 1;
   uint64_t next_admission_order_ = 1;
   int promoted_count_ = 0;   // running sequences that hold a place of the aged lane

@@ -240,6 +240,8 @@ void Scheduler::leave_running(Sequence& sequence) {
   while (Sequence* const waiter = in_flight_.pop_any(sequence))
     queue(*waiter);
   in_flight_.remove(sequence);
+  if (sequence.carried_count > 0) std::erase(carried_, &sequence);
+  sequence.carried_count = 0;
   sequence.table.release(pool_);
   if (sequence.promoted) --promoted_count_;
   sequence.promoted = false;

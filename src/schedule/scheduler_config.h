@@ -38,6 +38,7 @@ std::optional<Policy> policy_named(std::string_view name);
 struct SchedulerConfig {
   int max_num_seqs = 64;             // sequences in one step
   int max_num_batched_tokens = 512;  // tokens in one step
+  int layer_count = 1;               // parts in which chunks may be computed; 1: whole
   bool prefix_caching = true;        // off: nothing is adopted, published or waited for
   Policy policy = Policy::kSlo;
 

@@ -49,12 +49,35 @@ void Scheduler::schedule_drafts() {
     draft_candidates_.push_back({.sequence = &sequence, .most = most, .acceptance = acceptance});
   }
   if (draft_candidates_.empty()) return;
-  DraftStep step = draft_step(static_cast<int>(plan_.chunks().size()), plan_.budget());
+  if (drafts_give_way(draft_candidates_, static_cast<int>(plan_.chunks().size()))) return;
+  const int budget = std::max(0, plan_.budget() - carried_tokens());
+  DraftStep step = draft_step(static_cast<int>(plan_.chunks().size()), budget);
   for (const ScheduledChunk& chunk : plan_.chunks())
     limit_to_target(step, *chunk.sequence);
   choose_draft_lengths(draft_candidates_, step, row_cost_, draft_limits_.rule);
   for (const DraftCandidate& candidate : draft_candidates_)
     plan_drafts(candidate);
+}
+
+// Streams that are to keep their pace beside a prompt keep that of steps without drafts, which is
+// the fastest of them all: what time there is beyond it is the prompt's.
+bool Scheduler::drafts_give_way(std::span<const DraftCandidate> candidates, int decode_rows) const {
+  if (draft_limits_.rule == DraftLengthRule::kLongest || config_.max_itl_stretch <= 0.0) {
+    return false;
+  }
+  if (waiting_count() > decode_rows || !will_prefill()) return false;
+  return std::ranges::any_of(candidates, [](const DraftCandidate& candidate) {
+    return !candidate.sequence->traits.service_class;
+  });
+}
+
+// Whether the next step is likely to have prompts to compute.
+bool Scheduler::will_prefill() const {
+  const bool admits =
+      waiting_count() > 0 && running_count() < config_.max_num_seqs && !lacks_pages_;
+  return admits || std::ranges::any_of(running_, [](const Sequence* sequence) {
+           return sequence->pending_count() > 1;
+         });
 }
 
 // What surrounds the drafts of a step with so many decode rows: who waits for the budget.
@@ -83,6 +106,11 @@ void Scheduler::limit_to_target(DraftStep& step, const Sequence& sequence) const
 
 int Scheduler::choose_offers(std::span<DraftCandidate> candidates, const RowCost& pass_cost) {
   const auto decode_rows = static_cast<int>(candidates.size());
+  if (drafts_give_way(candidates, decode_rows)) {
+    for (DraftCandidate& candidate : candidates)
+      candidate.chosen = 0;
+    return kLeastCatchUpRows;
+  }
   DraftStep step = draft_step(decode_rows, config_.max_num_batched_tokens - decode_rows);
   step.pass_cost = &pass_cost;
   for (DraftCandidate& candidate : candidates) {

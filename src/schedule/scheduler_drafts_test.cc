@@ -237,6 +237,42 @@ double drafted_speed(double pass_s, Guesses guesses, int prompt_tokens = 4) {
   return tokens / seconds_between(begin_time, clock.now());
 }
 
+// A stream whose every guess comes true, and a prompt beside it, on the machine above.
+int drafts_beside_a_prompt(double max_itl_stretch) {
+  kv::BlockPool pool(4000);
+  Scheduler scheduler({.max_num_batched_tokens = 64, .max_itl_stretch = max_itl_stretch}, pool,
+                      {.most_tokens = 7});
+  ManualClock clock;
+  const auto stream = sequence_of(1, 4, 5000);
+  const auto prompt = sequence_of(2, 3000, 1);
+  scheduler.add(*stream, clock.now());
+  int drafts = 0;
+  for (int step = 0; step < 120; ++step) {
+    if (step == 100) scheduler.add(*prompt, clock.now());
+    const auto chunks = scheduler.schedule(clock.now());
+    clock.advance(seconds_of(chunks));
+    scheduler.complete_step(clock.now());
+    if (step == 99) {
+      EXPECT_EQ(chunks[0].draft_count, 7);
+    }
+    const int hits = chunks[0].draft_count;
+    drafts += step >= 100 ? hits : 0;
+    for (int i = 0; i <= hits; ++i) {
+      stream->tokens.push_back(1);
+      if (i < hits) scheduler.accept_draft(*stream, clock.now());
+    }
+    scheduler.learn_drafts(*stream, {.hits = hits + 1});
+    stream->draft_offer.assign(7, 1);
+    stream->draft_match_length = 4;
+  }
+  return drafts;
+}
+
+TEST(SchedulerDrafts, GiveWayToAPromptWhereStreamsAreToKeepTheirPace) {
+  EXPECT_EQ(drafts_beside_a_prompt(1.7), 0);
+  EXPECT_GT(drafts_beside_a_prompt(0.0), 0);
+}
+
 TEST(SchedulerDrafts, OfAModelAreMadeWherePayingAndNotWhereNot) {
   const double plain = speed_of(1, {}, Guesses::kRight);
   EXPECT_GT(drafted_speed(0.005, Guesses::kRight), 4.0 * plain);

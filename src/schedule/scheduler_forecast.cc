@@ -30,7 +30,7 @@ LoadForecast Scheduler::forecast(TimePoint) const {
       prefill_tokens += sequence->pending_count();
     } else {
       ++decodes.decode_rows;
-      decodes.kv_read += sequence->token_count();
+      decodes.decode_reads += sequence->token_count();
     }
   }
   if (decodes.decode_rows > 0 && step_time_.is_trusted()) {

@@ -34,6 +34,8 @@ struct Live {
   int wanted = 0;                // tokens in the end
   uint64_t admission_order = 0;  // when it last ran
   int computed = 0;              // what the model knows to be computed since then
+  int carried_count = 0;         // what has been through some layers, and through how many
+  int carried_layers = 0;
   std::vector<uint64_t> prefix_hashes;
 };
 
@@ -45,6 +47,7 @@ class World {
     pool_.emplace(pages, static_cast<kv::EvictionPolicyKind>(below(3)));
     config_.max_num_seqs = 1 + below(10);
     config_.max_num_batched_tokens = 1 + below(120);
+    config_.layer_count = 1 + below(5);
     config_.prefix_caching = below(4) != 0;
     config_.policy = static_cast<Policy>(below(3));
     config_.ageing_s = 0.01 * (1 + below(300));
@@ -115,6 +118,7 @@ class World {
   int finished_count() const { return finished_count_; }
   int64_t accepted_count() const { return accepted_count_; }
   int64_t rejected_count() const { return rejected_count_; }
+  int64_t carried_count() const { return carried_count_; }
 
  private:
   int below(int limit) { return static_cast<int>(random_() % static_cast<uint64_t>(limit)); }
@@ -210,7 +214,10 @@ class World {
     ASSERT_EQ(sequence.state, SequenceState::kRunning);
     ASSERT_GT(chunk.count, 0);
     ASSERT_EQ(chunk.first, sequence.computed);
-    ASSERT_EQ(chunk.yields, chunk.first + chunk.known_count() == sequence.token_count());
+    const bool is_last = chunk.first + chunk.known_count() == sequence.token_count();
+    ASSERT_EQ(chunk.yields, is_last && !chunk.is_unfinished);
+    ASSERT_EQ(chunk.is_unfinished, chunk.layers.end < config_.layer_count);
+    ASSERT_LT(chunk.layers.begin, chunk.layers.end);
     ASSERT_GE(chunk.known_count(), 1);
     ASSERT_LE(chunk.draft_count, drafts_.most_tokens);
     ASSERT_EQ(sequence.draft_count, chunk.draft_count);
@@ -226,14 +233,39 @@ class World {
       ASSERT_EQ(slot(sequence, position), content(live, position))
           << "position " << position << " of sequence " << sequence.id.value;
     }
+    if (chunk.layers.begin > 0) expect_carried(live, chunk);
+    if (live.admission_order != sequence.admission_order) live.computed = chunk.first;
     live.admission_order = sequence.admission_order;
-    live.computed = chunk.first + chunk.known_count();
+    live.carried_count = chunk.is_unfinished ? chunk.count : 0;
+    live.carried_layers = chunk.layers.end;
+    if (chunk.is_unfinished) {
+      ++carried_count_;
+    } else {
+      live.computed = chunk.first + chunk.known_count();
+    }
+  }
+
+  // What was carried last time, in the pages it was in.
+  void expect_carried(const Live& live, const ScheduledChunk& chunk) {
+    ASSERT_EQ(live.admission_order, chunk.sequence->admission_order);
+    ASSERT_EQ(live.carried_layers, chunk.layers.begin);
+    ASSERT_EQ(live.carried_count, chunk.count);
+    for (int position = chunk.first; position < chunk.first + chunk.count; ++position)
+      ASSERT_EQ(slot(*chunk.sequence, position), unfinished_content(chunk, chunk.layers.begin));
+  }
+
+  // In the place of what tokens leave that have not been through all layers.
+  static uint64_t unfinished_content(const ScheduledChunk& chunk, int layers) {
+    return hash_after(chunk.sequence->id.value, layers);
   }
 
   void write(const ScheduledChunk& chunk) {
     Live& live = live_.at(chunk.sequence->id.value);
-    for (int position = chunk.first; position < chunk.first + chunk.count; ++position)
-      slot(*chunk.sequence, position) = content(live, position);
+    for (int position = chunk.first; position < chunk.first + chunk.count; ++position) {
+      slot(*chunk.sequence, position) = chunk.is_unfinished
+                                            ? unfinished_content(chunk, chunk.layers.end)
+                                            : content(live, position);
+    }
   }
 
   void step() {
@@ -243,7 +275,11 @@ class World {
     copy_pages();
     int tokens = 0;
     std::set<const Sequence*> distinct;
+    bool has_carried = false;
     for (const ScheduledChunk& chunk : chunks) {
+      const bool is_carried = chunk.layers.end - chunk.layers.begin < config_.layer_count;
+      ASSERT_TRUE(is_carried || !has_carried) << "whole chunks come first";
+      has_carried |= is_carried;
       tokens += chunk.count;
       distinct.insert(chunk.sequence);
       forward(chunk);
@@ -302,6 +338,7 @@ class World {
   int finished_count_ = 0;
   int64_t accepted_count_ = 0;
   int64_t rejected_count_ = 0;
+  int64_t carried_count_ = 0;  // chunks that went on in a later step
 };
 
 TEST(SchedulerProperty, NoTokenPageOrSequenceIsEverLost) {
@@ -309,6 +346,7 @@ TEST(SchedulerProperty, NoTokenPageOrSequenceIsEverLost) {
   int64_t finished = 0;
   int64_t accepted = 0;
   int64_t rejected = 0;
+  int64_t carried = 0;
   for (int seed = 1; seed <= seed_count(); ++seed) {
     SCOPED_TRACE("seed " + std::to_string(seed));
     World world(static_cast<uint64_t>(seed));
@@ -322,6 +360,7 @@ TEST(SchedulerProperty, NoTokenPageOrSequenceIsEverLost) {
     finished += world.finished_count();
     accepted += world.accepted_count();
     rejected += world.rejected_count();
+    carried += world.carried_count();
     all.memory_preemptions += world.stats().memory_preemptions;
     all.slack_preemptions += world.stats().slack_preemptions;
     all.feedback_preemptions += world.stats().feedback_preemptions;
@@ -335,6 +374,7 @@ TEST(SchedulerProperty, NoTokenPageOrSequenceIsEverLost) {
   EXPECT_GT(finished, 100);
   EXPECT_GT(accepted, 1000);
   EXPECT_GT(rejected, 1000);
+  EXPECT_GT(carried, 100);
   EXPECT_GT(all.memory_preemptions, 0);
   EXPECT_GT(all.slack_preemptions, 0);
   EXPECT_GT(all.lane_preemptions, 0);

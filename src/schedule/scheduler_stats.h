@@ -15,9 +15,11 @@ namespace inferno::schedule {
 
 // What a step consists of, as far as its time depends on it.
 struct StepFeatures {
-  int decode_rows = 0;     // tokens of sequences that compute one, and their drafts
-  int prefill_tokens = 0;  // tokens of all other chunks
-  int64_t kv_read = 0;     // positions read by attention, summed over all tokens
+  int decode_rows = 0;       // tokens of sequences that compute one, and their drafts
+  int64_t decode_reads = 0;  // positions that attention reads for them, summed over the rows
+  int prefill_tokens = 0;    // tokens of all other chunks
+  int64_t prefill_reads = 0;
+  double prefill_share = 1.0;  // of the layers, through which the step takes these tokens
 };
 
 // Per service class; requests without a class count as standard.

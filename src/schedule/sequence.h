@@ -7,6 +7,9 @@
 //   [ prompt | generated | drafts )      known tokens: prompt and generated
 //      computed -^       ^- known end
 //
+// The tokens of a chunk that is computed a few layers at a time (scheduler.h) are not computed
+// until it has been through all of them.
+//
 // There is no prefill and no decode phase: every step computes some of tokens[computed, end), and
 // the step that computes the last known one yields the next token. Drafts are guesses of what
 // follows: computed in the same step, they are known tokens when they turn out to be what was
@@ -117,6 +120,8 @@ struct Sequence {
   int served_tokens = 0;         // furthest computed position: service received, without repeats
   int served_at_admission = 0;
   std::optional<int> chunk_index;      // in the step being planned
+  int carried_count = 0;               // tokens after the computed ones that are carried
+  int carry_row = 0;                   // while there are: where they are kept
   bool promoted = false;               // admitted through the aged lane: keeps its place
   Sequence* computer = nullptr;        // while deferred: whose tokens are waited for
   int awaited_tokens = 0;              // while deferred: how many of them must be computed

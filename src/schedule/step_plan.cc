@@ -1,11 +1,14 @@
 #include "schedule/step_plan.h"
 
+#include <algorithm>
+
 #include "base/check.h"
 #include "schedule/step_time_model.h"
 
 namespace inferno::schedule {
 
-StepPlan::StepPlan(const SchedulerConfig& config) : max_tokens_(config.max_num_batched_tokens) {
+StepPlan::StepPlan(const SchedulerConfig& config)
+    : max_tokens_(config.max_num_batched_tokens), layer_count_(config.layer_count) {
   chunks_.reserve(static_cast<size_t>(config.max_num_seqs));
 }
 
@@ -26,7 +29,8 @@ void StepPlan::add(Sequence& sequence, int count) {
   if (!sequence.chunk_index) {
     CHECK(chunks_.size() < chunks_.capacity(), "{} chunks are planned", chunks_.size());
     sequence.chunk_index = static_cast<int>(chunks_.size());
-    chunks_.push_back({.sequence = &sequence, .first = sequence.computed});
+    chunks_.push_back(
+        {.sequence = &sequence, .first = sequence.computed, .layers = {0, layer_count_}});
   }
   ScheduledChunk& chunk = chunks_[static_cast<size_t>(*sequence.chunk_index)];
   chunk.count += count;
@@ -42,6 +46,18 @@ void StepPlan::add_drafts(Sequence& sequence, int count) {
   chunk.count += count;
   chunk.draft_count += count;
   budget_ -= count;
+}
+
+void StepPlan::carry_prefills(Range layers) {
+  std::ranges::partition(chunks_, &ScheduledChunk::is_decode);
+  for (size_t i = 0; i < chunks_.size(); ++i) {
+    ScheduledChunk& chunk = chunks_[i];
+    chunk.sequence->chunk_index = static_cast<int>(i);
+    if (chunk.is_decode()) continue;
+    chunk.layers = layers;
+    chunk.is_unfinished = layers.end < layer_count_;
+    chunk.yields &= !chunk.is_unfinished;
+  }
 }
 
 void StepPlan::remove(Sequence& sequence) {
@@ -66,9 +82,16 @@ int StepPlan::unplanned_of(const Sequence& sequence) const {
 StepFeatures StepPlan::features() const {
   StepFeatures features;
   for (const ScheduledChunk& chunk : chunks_) {
-    const bool is_decode = chunk.known_count() == 1 && chunk.yields;
-    (is_decode ? features.decode_rows : features.prefill_tokens) += chunk.count;
-    features.kv_read += positions_read(chunk.first, chunk.count);
+    const int64_t reads = positions_read(chunk.first, chunk.count);
+    if (chunk.is_decode()) {
+      features.decode_rows += chunk.count;
+      features.decode_reads += reads;
+    } else {
+      features.prefill_tokens += chunk.count;
+      features.prefill_reads += reads;
+      features.prefill_share =
+          static_cast<double>(chunk.layers.end - chunk.layers.begin) / layer_count_;
+    }
   }
   return features;
 }

@@ -7,6 +7,7 @@
 #include <span>
 #include <vector>
 
+#include "base/thread_pool.h"
 #include "schedule/scheduler_config.h"
 #include "schedule/scheduler_stats.h"
 #include "schedule/sequence.h"
@@ -16,14 +17,21 @@ namespace inferno::schedule {
 // tokens[first, first + count) of a sequence run in this step; `yields` when all that is known is
 // computed then, so that the step's logits choose the next. The last `draft_count` of them are
 // drafts: their logits choose what follows as far as the drafts before them are what was chosen.
+//
+// A chunk that is not a decode row may go through some of the layers only, `layers`; as long as it
+// `is_unfinished` after them, the next steps take it on.
 struct ScheduledChunk {
   Sequence* sequence = nullptr;
   int first = 0;
   int count = 0;
   int draft_count = 0;
   bool yields = false;
+  bool is_unfinished = false;
+  Range layers{};
 
   int known_count() const { return count - draft_count; }
+  // One known token, after which the next one is chosen, and drafts.
+  bool is_decode() const { return known_count() == 1 && yields; }
 };
 
 class StepPlan {
@@ -44,6 +52,10 @@ class StepPlan {
   // Requires: 1 <= count <= budget(); it is in the plan with all that is pending.
   void add_drafts(Sequence& sequence, int count);
 
+  // Says through which layers the chunks that are not decode rows go; they come last from now on,
+  // and nothing is added any more. Without this all go through all layers.
+  void carry_prefills(Range layers);
+
   // Takes a sequence out, when it is in, and gives its tokens back to the budget.
   void remove(Sequence& sequence);
 
@@ -53,12 +65,12 @@ class StepPlan {
   int planned_of(const Sequence& sequence) const;
   int unplanned_of(const Sequence& sequence) const;
 
-  // What the step consists of so far. A chunk of one yielding token counts as a decode row, and so
-  // does each of its drafts.
+  // What the step consists of so far. The drafts of a decode row count as decode rows.
   StepFeatures features() const;
 
  private:
   int max_tokens_;
+  int layer_count_;
   int budget_ = 0;
   std::vector<ScheduledChunk> chunks_;
 };

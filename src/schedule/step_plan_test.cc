@@ -57,7 +57,36 @@ TEST(StepPlan, TellsWhatAStepConsistsOf) {
   const StepFeatures features = plan.features();
   EXPECT_EQ(features.decode_rows, 1);
   EXPECT_EQ(features.prefill_tokens, 2);
-  EXPECT_EQ(features.kv_read, 30 + 5 + 6);
+  EXPECT_EQ(features.decode_reads, 30);
+  EXPECT_EQ(features.prefill_reads, 5 + 6);
+  EXPECT_EQ(features.prefill_share, 1.0);
+}
+
+TEST(StepPlan, CarriesWhatIsNotADecodeRow) {
+  SchedulerConfig config = small();
+  config.layer_count = 4;
+  StepPlan plan(config);
+  plan.clear();
+  const auto prefill = make_sequence(1, counting_tokens(0, 20));
+  const auto decode = make_sequence(2, counting_tokens(0, 30));
+  decode->computed = 29;
+  plan.add(*prefill, 20);
+  plan.add(*decode, 1);
+  plan.carry_prefills({1, 3});
+  EXPECT_EQ(plan.features().prefill_share, 0.5);
+  EXPECT_EQ(plan.features().decode_rows, 1);
+  const ScheduledChunk& first = plan.chunks()[0];
+  const ScheduledChunk& last = plan.chunks()[1];
+  EXPECT_EQ(first.sequence, decode.get());
+  EXPECT_TRUE(first.yields);
+  EXPECT_FALSE(first.is_unfinished);
+  EXPECT_EQ(last.sequence, prefill.get());
+  EXPECT_EQ(last.layers.begin, 1);
+  EXPECT_EQ(last.layers.end, 3);
+  EXPECT_TRUE(last.is_unfinished);
+  EXPECT_FALSE(last.yields) << "its last layer has not chosen anything yet";
+  plan.remove(*decode);
+  EXPECT_EQ(plan.planned_of(*prefill), 20);
 }
 
 TEST(StepPlan, DraftsAreRowsOfTheirSequenceAndNotKnownTokens) {
@@ -75,7 +104,7 @@ TEST(StepPlan, DraftsAreRowsOfTheirSequenceAndNotKnownTokens) {
   EXPECT_EQ(chunk.known_count(), 1);
   EXPECT_TRUE(chunk.yields);
   EXPECT_EQ(plan.features().decode_rows, 4);
-  EXPECT_EQ(plan.features().kv_read, 30 + 31 + 32 + 33);
+  EXPECT_EQ(plan.features().decode_reads, 30 + 31 + 32 + 33);
   plan.remove(*sequence);
   EXPECT_EQ(plan.budget(), 50);
 }

@@ -28,8 +28,13 @@ constexpr int kFirstMisses = 4;
 }  // namespace
 
 StepTimeModel::Vector StepTimeModel::vector_of(const StepFeatures& features) {
-  return {1.0, features.decode_rows * kRowScale, features.prefill_tokens * kPrefillScale,
-          static_cast<double>(features.kv_read) * kReadScale};
+  const double share = features.prefill_tokens > 0 ? features.prefill_share : 0.0;
+  return {1.0,
+          features.decode_rows * kRowScale,
+          static_cast<double>(features.decode_reads) * kReadScale,
+          share,
+          share * features.prefill_tokens * kPrefillScale,
+          share * static_cast<double>(features.prefill_reads) * kReadScale};
 }
 
 double StepTimeModel::product(const Vector& a, const Vector& b) {
@@ -132,16 +137,16 @@ double StepTimeModel::predict(const StepFeatures& features) const {
 // that of a position read.
 int StepTimeModel::prefill_tokens_within(double seconds, int first) const {
   if (seconds <= 0.0) return 0;
-  const double per_read = weights_[3] * kReadScale;
-  const double linear = weights_[2] * kPrefillScale + per_read * (first + 0.5);
+  const double per_read = weights_[kPrefillRead] * kReadScale;
+  const double linear = weights_[kPrefill] * kPrefillScale + per_read * (first + 0.5);
   const double root = std::sqrt(linear * linear + 2.0 * per_read * seconds);
   const double most = linear + root > 0.0 ? 2.0 * seconds / (linear + root) : INT_MAX;
   return most < INT_MAX ? static_cast<int>(most) : INT_MAX;
 }
 
 double StepTimeModel::prefill_seconds(int first, int count) const {
-  return weights_[2] * kPrefillScale * count +
-         weights_[3] * kReadScale * static_cast<double>(positions_read(first, count));
+  return weights_[kPrefill] * kPrefillScale * count +
+         weights_[kPrefillRead] * kReadScale * static_cast<double>(positions_read(first, count));
 }
 
 }  // namespace inferno::schedule

@@ -1,6 +1,12 @@
 // How long a step takes, learned from the steps that ran.
 //
-//   seconds = w0 + w1 * decode rows + w2 * prefill tokens + w3 * positions read by attention
+//   seconds = w0 + w1 * decode rows + w2 * positions that their attention reads
+//           + share * (w3 + w4 * prefill tokens + w5 * positions that their attention reads)
+//
+// with the share of the layers that prefill goes through in the step. w3 is what the first token
+// costs more than others: kernels take rows in blocks, and another block costs what its rows do
+// not. A position costs a decode row more than a prompt token, as the tokens of a chunk share the
+// reading.
 //
 // The weights minimise the sum of squared relative errors with exponential forgetting (recursive
 // least squares; Haykin, "Adaptive Filter Theory"), kept as the normal equations and solved every
@@ -10,7 +16,7 @@
 // step that took far longer than its kind (page faults, a descheduled thread) counts for less the
 // further it is off.
 //
-// Threads: belongs to the engine thread. Cost: a 4 x 4 system a step, no allocation.
+// Threads: belongs to the engine thread. Cost: a 6 x 6 system a step, no allocation.
 #pragma once
 
 #include <array>
@@ -46,19 +52,23 @@ class StepTimeModel {
   // Seconds a step is expected to take; 0 before anything was learned.
   double predict(const StepFeatures& features) const;
 
-  // The most tokens of a prompt that add no more than `seconds` to a step, when the first of them
-  // has `first` positions before it. Unlimited (INT_MAX) when prefill was never seen to cost
-  // anything.
+  // The most tokens of a prompt that add no more than `seconds` to a step that has others, through
+  // all layers, when the first of them has `first` positions before it. Unlimited (INT_MAX) when
+  // prefill was never seen to cost anything.
   int prefill_tokens_within(double seconds, int first) const;
 
-  // Seconds that `count` prompt tokens from position `first` on add to a step.
+  // Seconds that `count` prompt tokens from position `first` on add to a step that has others.
   double prefill_seconds(int first, int count) const;
+
+  // Seconds that a step's first prompt token adds to it beyond what it would add to others.
+  double first_prefill_seconds() const { return weights_[kPrefillStart]; }
 
   // Relative absolute error of predictions made once trusted, decayed mean.
   double error() const { return error_.value(); }
 
  private:
-  static constexpr size_t kWeights = 4;
+  enum Weight : size_t { kStep, kRow, kDecodeRead, kPrefillStart, kPrefill, kPrefillRead };
+  static constexpr size_t kWeights = kPrefillRead + 1;
   using Vector = std::array<double, kWeights>;
   using Matrix = std::array<Vector, kWeights>;
   using Active = std::array<bool, kWeights>;

@@ -9,10 +9,14 @@ namespace inferno::schedule {
 namespace {
 
 struct Machine {
-  double step_s = 0.02, row_s = 0.0005, prefill_s = 0.0003, read_s = 2e-8;
+  double step_s = 0.02, row_s = 0.0005, read_s = 4e-8;
+  double prefill_start_s = 0.004, prefill_s = 0.0003, prefill_read_s = 2e-8;
   double of(const StepFeatures& f) const {
-    return step_s + row_s * f.decode_rows + prefill_s * f.prefill_tokens +
-           read_s * static_cast<double>(f.kv_read);
+    const double prefill = (f.prefill_tokens > 0 ? prefill_start_s : 0.0) +
+                           prefill_s * f.prefill_tokens +
+                           prefill_read_s * static_cast<double>(f.prefill_reads);
+    return step_s + row_s * f.decode_rows + read_s * static_cast<double>(f.decode_reads) +
+           f.prefill_share * prefill;
   }
 };
 
@@ -20,8 +24,9 @@ StepFeatures random_step(std::mt19937_64& random) {
   StepFeatures features;
   features.decode_rows = static_cast<int>(random() % 32);
   features.prefill_tokens = random() % 2 == 0 ? 0 : static_cast<int>(random() % 500) + 1;
-  features.kv_read = static_cast<int64_t>(features.decode_rows * (100 + random() % 2000) +
-                                          features.prefill_tokens * (random() % 1000));
+  features.decode_reads = static_cast<int64_t>(features.decode_rows * (100 + random() % 2000));
+  features.prefill_reads = static_cast<int64_t>(features.prefill_tokens * (random() % 1000));
+  features.prefill_share = random() % 2 == 0 ? 1.0 : static_cast<double>(random() % 8 + 1) / 8;
   return features;
 }
 
@@ -48,10 +53,10 @@ double worst_error(const StepTimeModel& model, const Machine& machine) {
 TEST(StepTimeModel, IsTrustedAfterEnoughStepsOfBothKinds) {
   StepTimeModel model;
   for (int i = 0; i < 20; ++i)
-    model.learn({.decode_rows = 1, .prefill_tokens = 0, .kv_read = 10}, 0.02);
+    model.learn({.decode_rows = 1, .decode_reads = 10}, 0.02);
   EXPECT_FALSE(model.is_trusted());
   for (int i = 0; i < StepTimeModel::kTrustedSteps; ++i)
-    model.learn({.decode_rows = 1, .prefill_tokens = 64, .kv_read = 2000}, 0.04);
+    model.learn({.decode_rows = 1, .prefill_tokens = 64, .prefill_reads = 2000}, 0.04);
   EXPECT_TRUE(model.is_trusted());
 }
 
@@ -67,7 +72,12 @@ TEST(StepTimeModel, LearnsALinearMachine) {
 TEST(StepTimeModel, FollowsAMachineThatSlowsDown) {
   StepTimeModel model;
   teach(model, {}, 500, 1);
-  const Machine slow{.step_s = 0.05, .row_s = 0.0015, .prefill_s = 0.0009, .read_s = 6e-8};
+  const Machine slow{.step_s = 0.05,
+                     .row_s = 0.0015,
+                     .read_s = 1e-7,
+                     .prefill_start_s = 0.01,
+                     .prefill_s = 0.0009,
+                     .prefill_read_s = 6e-8};
   teach(model, slow, 600, 2);
   EXPECT_LT(worst_error(model, slow), 0.15);
 }
@@ -89,8 +99,8 @@ TEST(StepTimeModel, NeverExpectsLessTimeOfMoreWork) {
   std::uniform_real_distribution<double> any(0.001, 1.0);
   for (int i = 0; i < 2000; ++i) {
     model.learn(random_step(random), any(random));
-    const StepFeatures less{.decode_rows = 3, .prefill_tokens = 10, .kv_read = 500};
-    const StepFeatures more{.decode_rows = 4, .prefill_tokens = 20, .kv_read = 5000};
+    const StepFeatures less{.decode_rows = 3, .prefill_tokens = 10, .prefill_reads = 500};
+    const StepFeatures more{.decode_rows = 4, .prefill_tokens = 20, .prefill_reads = 5000};
     ASSERT_LE(model.predict(less), model.predict(more)) << "after step " << i;
     ASSERT_GE(model.predict(less), 0.0);
   }
@@ -99,7 +109,7 @@ TEST(StepTimeModel, NeverExpectsLessTimeOfMoreWork) {
 TEST(StepTimeModel, StaysSoundOverHundredsOfThousandsOfEqualSteps) {
   StepTimeModel model;
   teach(model, {}, 300, 1);
-  const StepFeatures same{.decode_rows = 8, .prefill_tokens = 32, .kv_read = 10'000};
+  const StepFeatures same{.decode_rows = 8, .prefill_tokens = 32, .prefill_reads = 10'000};
   for (int i = 0; i < 300'000; ++i)
     model.learn(same, Machine{}.of(same));
   EXPECT_NEAR(model.predict(same), Machine{}.of(same), 1e-3);
@@ -110,22 +120,22 @@ TEST(StepTimeModel, StaysSoundOverHundredsOfThousandsOfEqualSteps) {
 TEST(StepTimeModel, IgnoresAClockThatStandsStill) {
   StepTimeModel model;
   for (int i = 0; i < 100; ++i) {
-    model.learn({.decode_rows = 1, .prefill_tokens = 0, .kv_read = 10}, 0.0);
-    model.learn({.decode_rows = 1, .prefill_tokens = 9, .kv_read = 10}, 0.0);
+    model.learn({.decode_rows = 1, .decode_reads = 10}, 0.0);
+    model.learn({.decode_rows = 1, .prefill_tokens = 9, .prefill_reads = 10}, 0.0);
   }
   EXPECT_FALSE(model.is_trusted());
-  EXPECT_EQ(model.predict({.decode_rows = 1, .prefill_tokens = 9, .kv_read = 10}), 0.0);
+  EXPECT_EQ(model.predict({.decode_rows = 1, .prefill_tokens = 9, .prefill_reads = 10}), 0.0);
 }
 
 TEST(StepTimeModel, WantsAStepWithoutPrefillNowAndThen) {
   StepTimeModel model;
-  const StepFeatures mixed{.decode_rows = 2, .prefill_tokens = 32, .kv_read = 1000};
+  const StepFeatures mixed{.decode_rows = 2, .prefill_tokens = 32, .prefill_reads = 1000};
   for (int i = 0; i < StepTimeModel::kFirstProbeSteps; ++i) {
     EXPECT_FALSE(model.wants_decode_only_step());
     model.learn(mixed, 0.05);
   }
   EXPECT_TRUE(model.wants_decode_only_step());
-  model.learn({.decode_rows = 2, .prefill_tokens = 0, .kv_read = 100}, 0.02);
+  model.learn({.decode_rows = 2, .decode_reads = 100}, 0.02);
   EXPECT_FALSE(model.wants_decode_only_step());
 }
 

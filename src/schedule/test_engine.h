@@ -35,16 +35,21 @@ inline std::unique_ptr<Sequence> make_sequence(uint64_t id, std::vector<TokenId>
   return std::make_unique<Sequence>(RequestId{id}, std::move(prompt), root, most, traits);
 }
 
-// Seconds: per step, per decoding sequence, per prompt token, per position read.
+// Seconds: per step, per decoding sequence, per step with prompt tokens, per prompt token, per
+// position read.
 struct StepCost {
   double step_s = 0.004;
   double row_s = 0.0005;
+  double prefill_start_s = 0.0;
   double prefill_s = 0.0005;
   double read_s = 1e-8;
 
   double of(const StepFeatures& features) const {
-    return step_s + row_s * features.decode_rows + prefill_s * features.prefill_tokens +
-           read_s * static_cast<double>(features.kv_read);
+    const double prefill = (features.prefill_tokens > 0 ? prefill_start_s : 0.0) +
+                           prefill_s * features.prefill_tokens +
+                           read_s * static_cast<double>(features.prefill_reads);
+    return step_s + row_s * features.decode_rows +
+           read_s * static_cast<double>(features.decode_reads) + features.prefill_share * prefill;
   }
 };
 
@@ -78,7 +83,7 @@ struct TestResult {
 class TestEngine {
  public:
   TestEngine(const SchedulerConfig& config, int pages, const StepCost& cost = {})
-      : cost_(cost), pool_(pages), scheduler_(config, pool_) {}
+      : cost_(cost), layer_count_(config.layer_count), pool_(pages), scheduler_(config, pool_) {}
 
   // Adds a request that arrives now, and returns its id.
   uint64_t submit(TestRequest request) {
@@ -103,11 +108,16 @@ class TestEngine {
     ASSERT_FALSE(chunks.empty());
     StepFeatures features;
     for (const ScheduledChunk& chunk : chunks) {
-      const bool decodes = chunk.count == 1 && chunk.yields;
-      features.decode_rows += decodes ? 1 : 0;
-      features.prefill_tokens += decodes ? 0 : chunk.count;
-      features.kv_read += positions_read(chunk.first, chunk.count);
-      computed_tokens_ += chunk.count;
+      const int64_t reads = positions_read(chunk.first, chunk.count);
+      features.decode_rows += chunk.is_decode() ? 1 : 0;
+      features.decode_reads += chunk.is_decode() ? reads : 0;
+      features.prefill_tokens += chunk.is_decode() ? 0 : chunk.count;
+      features.prefill_reads += chunk.is_decode() ? 0 : reads;
+      if (!chunk.is_decode()) {
+        features.prefill_share =
+            static_cast<double>(chunk.layers.end - chunk.layers.begin) / layer_count_;
+      }
+      computed_tokens_ += chunk.is_unfinished ? 0 : chunk.count;
     }
     clock_.advance(cost_.of(features));
     last_features_ = features;
@@ -172,6 +182,7 @@ class TestEngine {
   }
 
   StepCost cost_;
+  int layer_count_;
   ManualClock clock_;
   kv::BlockPool pool_;
   Scheduler scheduler_;
