@@ -333,6 +333,13 @@ void attend_block(const Chunk& chunk, const Block& block, float* states) {
       return add_values_of_tiles<Converted>(chunk, floats, states);
     }
   }
+  if (chunk.tiles == 1) {
+    const Tile tile = tile_at(chunk, 0, states);
+    multiply<Scores<Kv>>(tile, block, chunk.in.head_width);
+    raise_maxima(chunk, tile, block);
+    weigh(chunk, tile, block);
+    return multiply<Values<Kv>>(tile, block, chunk.in.head_width);
+  }
   score_tiles<Kv>(chunk, block, states);
   add_values_of_tiles<Kv>(chunk, block, states);
 }
