@@ -305,8 +305,8 @@ TEST(PolicySimulation, ADeepPromptOfASmallModelDoesNotStallRunningStreams) {
   EXPECT_LT(gaps[gaps.size() * 99 / 100], 2.0 * quiet);
 }
 
-// A prompt of a small model beside streams: a first prompt token costs half a step, as kernels take
-// rows in blocks, and at position 4,000 one more of them costs a quarter.
+// A prompt of a small model beside streams: a first prompt token costs a quarter of a step, as
+// kernels take rows in blocks, and at position 4,000 each costs an eighth.
 struct BesideStreams {
   double p99_stretch = 0.0;  // of the steps it takes, to a step without it
   double slowdown = 0.0;     // of the prompt, to its time alone
