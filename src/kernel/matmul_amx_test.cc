@@ -96,7 +96,7 @@ std::vector<uint8_t> filled_tensor(TensorType type, std::vector<uint8_t> tensor,
 TEST_P(AmxTypes, HoldTheLargestProductsExactly) {
   const int rows = 17;
   const int n = 32;
-  const int k = granule() == 32 ? 288 : 512;
+  const int k = granule() == 32 ? 320 : 512;
   std::vector<float> floats(static_cast<size_t>(rows * k));
   for (size_t i = 0; i < floats.size(); ++i) {
     const size_t row = i / static_cast<size_t>(k);
@@ -115,7 +115,7 @@ TEST_P(AmxTypes, HoldTheLargestProductsExactly) {
 TEST_P(AmxTypes, SplitLongPromptsIntoTheSameRows) {
   const int rows = 530;  // more than a block holds
   const int n = 16;
-  const int k = granule() == 32 ? 96 : 256;
+  const int k = granule() == 32 ? 128 : 256;
   const PackedTensor w = packed(GetParam(), n, k, random_tensor(GetParam(), n, k, random_));
   const Activations x(random_floats(static_cast<size_t>(rows * k), random_), rows, k,
                       activation_kind(w.matrix.format));
@@ -144,7 +144,7 @@ TEST_P(AmxTypes, WriteOnlyTheirPanelsAndAccumulateWhenAsked) {
 TEST_P(AmxTypes, ReadNothingBehindTheirScratchAndWriteNothingThere) {
   const int rows = 33;
   const int n = 16;
-  const int k = granule() == 32 ? 32 : 256;
+  const int k = granule() == 32 ? 64 : 256;
   const PackedTensor w = packed(GetParam(), n, k, random_tensor(GetParam(), n, k, random_));
   const Activations x(random_floats(static_cast<size_t>(rows * k), random_), rows, k,
                       activation_kind(w.matrix.format));

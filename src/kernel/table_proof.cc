@@ -18,9 +18,10 @@ constexpr int kSuperBlockInputs = 512;
 constexpr int kGroupInputs = 352;
 // An odd number of units of 32 k, the last of them not whole.
 constexpr int kRoundedInputs = 555;
-// One row, a few; the fewest that tiles are used for; more than any tile holds at once, the last
-// of them in one tile of 16 rows (37) or in two (53).
-constexpr int kRowCounts[] = {1, 3, 9, 37, 53};
+constexpr int kEvenGroupInputs = 320;  // which the tiles of AMX take
+// One row, a few; the fewest that tiles are used for, of super-blocks (9) and of groups (13); more
+// than any tile holds at once, the last of them in one tile of 16 rows (37) or in two (53).
+constexpr int kRowCounts[] = {1, 3, 9, 13, 37, 53};
 constexpr int kMostRows = 53;
 constexpr int kHeadWidth = 64;
 constexpr int kPositions = 75;
@@ -52,6 +53,11 @@ int inputs_of(int block) {
   return block == 256 ? kSuperBlockInputs : kGroupInputs;
 }
 
+int inputs_of(TensorType type) {
+  if (type == TensorType::kBF16) return kRoundedInputs;
+  return inputs_of(static_cast<int>(block_shape(type).elements));
+}
+
 bool same_bits(const std::vector<float>& a, const std::vector<float>& b) {
   return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
 }
@@ -65,7 +71,10 @@ class Trial {
     if (!quantizes_alike()) return "quantize_rows";
     if (!rounds_alike()) return "round_rows";
     for (const TensorType type : kTypes) {
-      if (!multiplies_alike(type)) return std::string("matmul ") + name_of(type);
+      const int inputs = inputs_of(type);
+      if (!multiplies_alike(type, inputs)) return std::string("matmul ") + name_of(type);
+      if (inputs != kGroupInputs) continue;
+      if (!multiplies_alike(type, kEvenGroupInputs)) return std::string("matmul ") + name_of(type);
     }
     for (const KvType type : {KvType::kF32, KvType::kF16, KvType::kBF16, KvType::kInt8}) {
       if (!attends_alike(type)) return std::string("attend ") + name_of(type);
@@ -92,7 +101,7 @@ class Trial {
 
   static Quantized quantize(const KernelTable& table, const std::vector<float>& x, int block) {
     Quantized out;
-    const int inputs = inputs_of(block);
+    const int inputs = static_cast<int>(x.size()) / kMostRows;
     out.q.resize(x.size());
     out.scale.resize(x.size() / as_size(block));
     out.sum.resize(x.size() / 16);
@@ -179,11 +188,8 @@ class Trial {
     return y;
   }
 
-  bool multiplies_alike(TensorType type) {
+  bool multiplies_alike(TensorType type, int inputs) {
     PackedMatrix matrix{};
-    const int inputs = type == TensorType::kBF16
-                           ? kRoundedInputs
-                           : inputs_of(static_cast<int>(block_shape(type).elements));
     if (!packed_shape(type, kOutputs, inputs, &matrix)) return false;
     const std::vector<uint8_t> tensor = random_matrix(type, inputs);
     const Bytes packed = zeroed(packed_bytes(matrix));

@@ -12,7 +12,8 @@ void matmul_amx(const PackedMatrix& w, const MatmulInput& x, const MatmulOutput&
                 uint8_t* scratch) {
   if (x.rows >= kLeastAmxRows && x.quantized != nullptr) {
     const MatmulJob job = {w, *x.quantized, x.rows, out, scratch};
-    if (amx_groups(job) || amx_super_blocks(job)) return;
+    if (x.rows >= kLeastAmxGroupRows && amx_groups(job)) return;
+    if (amx_super_blocks(job)) return;
   }
   if (w.format == PackedFormat::kBF16 && x.rows >= kLeastAmxBf16Rows) {
     return matmul_amx_bf16(w, x, out, scratch);

@@ -7,7 +7,8 @@
 // wait in scratch. The arithmetic on them is the one of kernels.h, so bits equal those of other
 // tables.
 //
-// Few rows leave most of a tile empty: below kLeastAmxRows the AVX-512 products are used.
+// Few rows leave most of a tile empty: below kLeastAmxRows, or kLeastAmxGroupRows, the AVX-512
+// products are used.
 #pragma once
 
 #include "kernel/isa/amx_tiles.h"
@@ -19,6 +20,11 @@ namespace inferno::kernel::INFERNO_ISA {
 // From about here on a tile of 16 rows costs less than as many rows of vpdpbusd: measured, Q4_K has
 // 0.89 and Q6_K 1.08 times the speed of AVX-512 at 9 rows, 1.10 and 1.19 times at 12.
 inline constexpr int kLeastAmxRows = 9;
+
+// The same for groups of 32, each of which takes its sums out of the tiles. Least microseconds for
+// 1536 x 576 of Q4_1 with AMX and with AVX-512: 9 rows 120 and 94, 12 rows 119 and 115, 16 rows 129
+// and 146.
+inline constexpr int kLeastAmxGroupRows = 13;
 
 inline constexpr int kAmxPanels = 2;
 inline constexpr int kUnitRows = 2 * kAmxTileRows;
@@ -148,7 +154,8 @@ inline void write_totals(const MatmulJob& job, const PanelGroup& group,
 }
 
 // All of a job: Products::begin_rows() configures the tiles and prepares a block of rows,
-// Products::multiply_panels() computes and writes them times a group of panels. False, and nothing done, when activations are too wide for tiles.
+// Products::multiply_panels() computes and writes them times a group of panels. False, and nothing
+// done, when activations are too wide for tiles.
 template <class Products>
 inline bool multiply_with_tiles(const MatmulJob& job) {
   const int block_rows = amx_block_rows(job.w.k, job.rows);
@@ -166,7 +173,7 @@ inline bool multiply_with_tiles(const MatmulJob& job) {
   return true;
 }
 
-// The kinds of formats, for at least kLeastAmxRows rows. False, and nothing done, for a format
+// The kinds of formats. False, and nothing done, for a format
 // that has no AMX products.
 bool amx_groups(const MatmulJob& job);
 bool amx_super_blocks(const MatmulJob& job);

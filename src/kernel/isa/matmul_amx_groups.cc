@@ -1,11 +1,10 @@
 // AMX products of the formats with one scale per group of 32 k: kQ4, kQ5, kQ8.
 //
 // Each group needs its own exact int32, so a product covers 32 k and is stored. Activations stay in
-// four tiles of 64 k for both panels; weights are a group and zeros for the other half of 64 k, which
-// costs the tile unit less than as many tiles of half the activations. While it works on a group,
-// the vector unit scales and adds the group before, in 16 registers of running sums. Weights are
-// unpacked as signed bytes, the zero point already subtracted: then the sums of the activations are
-// needed for minima only.
+// four tiles of 64 k for both panels; weights are a group, and zeros for the other half of 64 k.
+// While the tile unit works on a group, the vector unit scales and adds the group before, in 16
+// registers of running sums. Weights are unpacked as signed bytes, the zero point already
+// subtracted: then the sums of the activations are needed for minima only.
 //
 // Tiles take activations from where they are. The last tile of a block of rows ends with it: it
 // begins among the rows of the one before, which it computes again and does not write.
