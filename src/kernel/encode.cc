@@ -45,6 +45,12 @@ void copy_sane(const float* values, int count, float* out) {
   }
 }
 
+void encode_f16(const float* value, uint8_t* out) {
+  float sane = 0.0f;
+  copy_sane(value, 1, &sane);
+  put_u16(out, f16_of(sane));
+}
+
 // Codes of 4 bits: value = scale * code - minimum, scale and minimum not negative.
 struct Line {
   float scale = 0.0f;
@@ -241,6 +247,7 @@ uint16_t bf16_of(float value) {
 
 bool encode(TensorType type, const float* values, size_t count, uint8_t* out) {
   void (*encode_block)(const float*, uint8_t*) = nullptr;
+  if (type == TensorType::kF16) encode_block = encode_f16;
   if (type == TensorType::kQ8_0) encode_block = encode_q8_0;
   if (type == TensorType::kQ4_1) encode_block = encode_q4_1;
   if (type == TensorType::kQ4_K) encode_block = encode_q4_k;

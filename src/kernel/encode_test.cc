@@ -28,6 +28,17 @@ std::vector<float> there_and_back(TensorType type, const std::vector<float>& val
   return back;
 }
 
+TEST(Encode, Float16IsTheNearest) {
+  const std::vector<float> values = {
+      1.0f, -0.333f, 1e-7f, 65504.0f, 1e9f, -1e9f, std::numeric_limits<float>::quiet_NaN()};
+  const std::vector<float> back = there_and_back(TensorType::kF16, values);
+  EXPECT_EQ(back[0], 1.0f);
+  EXPECT_NEAR(back[1], -0.333f, 0.333f / 2048);
+  EXPECT_NEAR(back[2], 1e-7f, 3e-8f);
+  EXPECT_THAT(std::vector<float>(back.begin() + 3, back.end()),
+              ::testing::ElementsAre(65504.0f, 65504.0f, -65504.0f, 0.0f));
+}
+
 // Squared error over squared values.
 double error_of(const std::vector<float>& got, const std::vector<float>& want) {
   double error = 0.0, power = 0.0;

@@ -82,7 +82,7 @@ class RecodedMatrix : public StagedMatrix {
   std::vector<std::span<const uint8_t>> bytes_of(RowRange rows) const override {
     return source_->bytes_of(rows);
   }
-  bool is_quantized() const override { return type() != TensorType::kF32; }
+  bool is_quantized() const override { return kernel::block_shape(type()).elements > 1; }
 
  private:
   void stage(RowRange rows, uint8_t* out) const override {

@@ -5,7 +5,7 @@
 //   open_packed()       several tensors that together are one matrix: GPTQ, AWQ, fp8,
 //                       compressed-tensors (packed_matrix.h)
 //   expert_matrix()     part of a tensor that holds the matrices of all experts (expert_stack.h)
-//   quantized_matrix()  any of these, quantized while it is packed
+//   quantized_matrix()  any of these, quantized, or float16, while it is packed
 //   float_matrix()      any of these, as floats of 32 bits
 //
 // Threads: immutable; panels may be packed by different threads.

@@ -164,9 +164,10 @@ Result<void> Weights::plan_matrices(std::vector<Pending>& pending) {
 Result<void> Weights::plan_feed_forward(int index, std::vector<Pending>& pending) {
   LayerWeights& layer = layers_[static_cast<size_t>(index)];
   using Matrices = std::array<std::pair<const char*, Linear*>, 3>;
+  const Place place = config().has_experts(index) ? Place::kExpert : Place::kLayer;
   const auto plan_block = [&](const Matrices& matrices, const std::string& end) -> Result<void> {
     for (const auto& [name, linear] : matrices) {
-      auto planned = plan(in_layer(index, name) + end, Place::kLayer, *linear, pending);
+      auto planned = plan(in_layer(index, name) + end, place, *linear, pending);
       if (!planned) return planned;
     }
     return {};
@@ -221,7 +222,13 @@ std::unique_ptr<MatrixSource> Weights::quantized(std::unique_ptr<MatrixSource> s
                                                  Place place) const {
   using kernel::TensorType;
   if (place == Place::kRouter) return float_matrix(std::move(source));
-  if (options_.quantization == Quantization::kNone || source->is_quantized()) return source;
+  if (source->is_quantized()) return source;
+  if (options_.quantization == Quantization::kNone) {
+    const bool leads_to_router = place == Place::kLayer && config().expert_count > 0;
+    return leads_to_router && source->shape().format == kernel::PackedFormat::kBF16
+               ? quantized_matrix(std::move(source), TensorType::kF16)
+               : std::move(source);
+  }
   const bool wants_q8 = options_.quantization == Quantization::kQ8 || place == Place::kHead;
   const std::array<TensorType, 2> types = {wants_q8 ? TensorType::kQ8_0 : TensorType::kQ4_K,
                                            wants_q8 ? TensorType::kQ8_0 : TensorType::kQ4_1};

@@ -79,8 +79,9 @@ class Weights {
   // Reads and packs every tensor of the checkpoint. Errors: a tensor of a type that cannot be
   // computed with, or no memory.
   // Norms, biases and embeddings stay as they are whatever the options. With quantization,
-  // matrices whose inputs are no multiple of 32 do too. Routers always become floats of 32 bits:
-  // a rounding there is another expert.
+  // matrices whose inputs are no multiple of 32 do too. Routers always become floats of 32 bits,
+  // and bfloat16 of a mixture's layers, its experts and head apart, floats of 16: their inputs are
+  // not rounded then. A rounding on the way to a router may be another expert.
   static Result<std::unique_ptr<Weights>> load(std::shared_ptr<const Checkpoint> checkpoint,
                                                ThreadPool& pool, const LoadProgress& progress,
                                                WeightOptions options = {});
@@ -116,7 +117,7 @@ class Weights {
   Result<void> read_sinks(int index);
   Result<void> plan_matrices(std::vector<Pending>& pending);
   Result<void> plan_feed_forward(int index, std::vector<Pending>& pending);
-  enum class Place : uint8_t { kLayer, kHead, kRouter };
+  enum class Place : uint8_t { kLayer, kHead, kRouter, kExpert };
   Result<void> plan(const std::string& name, Place place, Linear& linear,
                     std::vector<Pending>& pending);
   std::unique_ptr<MatrixSource> quantized(std::unique_ptr<MatrixSource> source, Place place) const;
