@@ -177,7 +177,8 @@ void add_scheduling_options(CLI::App& app, SchedulingOptions& options) {
              "seconds after which a request is overtaken no more; inf: never (slo)")
       ->check(is_positive);
   add_option(app, "--max-itl-stretch", options.config.max_itl_stretch,
-             "times longer that prompts may make a step of streams without a class; 0: no limit")
+             "times longer that prompts may make a step of streams without a class, at least 1.25; "
+             "drafts give way beside prompts; 0: only the class's target counts")
       ->check(CLI::Range(0.0, 1000.0));
   add_option(app, "--max-queued", options.max_queued,
              "requests taken and not finished; more are refused with 429")

@@ -20,8 +20,8 @@ uint16_t f16_of(float value);
 uint16_t bf16_of(float value);
 
 // Encodes `count` floats as blocks of `type`: F16 (the nearest), Q8_0 (nearest codes), Q4_1 or Q4_K
-// (scale and minimum of each 32 found by trying spans of the codes and least squares for each). False, and nothing
-// written, for other types and when count is not a multiple of the type's block.
+// (scale and minimum of each 32 found by trying spans of the codes and least squares for each).
+// False, and nothing written, for other types and when count is not a multiple of the type's block.
 bool encode(TensorType type, const float* values, size_t count, uint8_t* out);
 
 }  // namespace inferno::kernel

@@ -156,7 +156,7 @@ void read_rope(ModelConfig& config, JsonFields& fields, std::string_view label,
   const std::string_view key = is_recent ? "rope_parameters" : "rope_scaling";
   const json::value otherwise = json::parse(defaults.rope_scaling);
   const json::object* rope = fields.object(key);
-  if (rope == nullptr) rope = otherwise.if_object();
+  if (rope == nullptr && !fields.is_null(key)) rope = otherwise.if_object();
   std::string prefix = std::string(key) + ".";
   // Release 5 spells one set of parameters for each kind of attention where there are two.
   if (rope != nullptr && rope->if_contains("full_attention") != nullptr) {

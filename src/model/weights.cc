@@ -13,6 +13,9 @@ namespace {
 
 constexpr size_t kAlignment = 64;
 
+// Far beyond any score, far below what overflows when it is scaled.
+constexpr float kLargestSink = 1e30f;
+
 std::string in_layer(int layer, const char* name) {
   return fmt::format("blk.{}.{}", layer, name);
 }
@@ -223,18 +226,18 @@ std::unique_ptr<MatrixSource> Weights::quantized(std::unique_ptr<MatrixSource> s
   using kernel::TensorType;
   if (place == Place::kRouter) return float_matrix(std::move(source));
   if (source->is_quantized()) return source;
-  if (options_.quantization == Quantization::kNone) {
-    const bool leads_to_router = place == Place::kLayer && config().expert_count > 0;
-    return leads_to_router && source->shape().format == kernel::PackedFormat::kBF16
-               ? quantized_matrix(std::move(source), TensorType::kF16)
-               : std::move(source);
-  }
+  const bool wants_none = options_.quantization == Quantization::kNone;
   const bool wants_q8 = options_.quantization == Quantization::kQ8 || place == Place::kHead;
   const std::array<TensorType, 2> types = {wants_q8 ? TensorType::kQ8_0 : TensorType::kQ4_K,
                                            wants_q8 ? TensorType::kQ8_0 : TensorType::kQ4_1};
   for (const TensorType type : types) {
-    if (source->shape().k % static_cast<int>(kernel::block_shape(type).elements) == 0)
+    if (!wants_none &&
+        source->shape().k % static_cast<int>(kernel::block_shape(type).elements) == 0)
       return quantized_matrix(std::move(source), type);
+  }
+  const bool leads_to_router = place == Place::kLayer && config().expert_count > 0;
+  if (leads_to_router && source->shape().format == kernel::PackedFormat::kBF16) {
+    return quantized_matrix(std::move(source), TensorType::kF16);
   }
   return source;
 }
@@ -253,15 +256,16 @@ Result<std::vector<float>> Weights::floats(const std::string& name, float offset
   return values;
 }
 
-// Logits of attention's sinks. -infinity takes no weight; +infinity and NaN would take all of it.
+// Logits of attention's sinks. -infinity takes no weight; +infinity, NaN and what becomes infinite
+// on the way would take all of it.
 Result<void> Weights::read_sinks(int index) {
   const std::string name = in_layer(index, "attn_sinks.weight");
   auto sinks = floats(name, 0.0f);
   if (!sinks) return std::unexpected(sinks.error());
   for (const float sink : *sinks) {
-    if (sink < std::numeric_limits<float>::infinity()) continue;
-    return fail(Fault::kCorrupt, "{}: tensor {} holds {}, expected a number below infinity",
-                checkpoint_->name(), name, sink);
+    if (sink <= kLargestSink) continue;
+    return fail(Fault::kCorrupt, "{}: tensor {} holds {}, limit {}", checkpoint_->name(), name,
+                sink, kLargestSink);
   }
   layers_[static_cast<size_t>(index)].sinks = std::move(*sinks);
   return {};

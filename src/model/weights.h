@@ -81,7 +81,8 @@ class Weights {
   // Norms, biases and embeddings stay as they are whatever the options. With quantization,
   // matrices whose inputs are no multiple of 32 do too. Routers always become floats of 32 bits,
   // and bfloat16 of a mixture's layers, its experts and head apart, floats of 16: their inputs are
-  // not rounded then. A rounding on the way to a router may be another expert.
+  // not rounded then. A rounding on the way to a router may be another expert. (Values beyond 65504
+  // count as that, no numbers as 0, and below 2^-17 bits are lost.)
   static Result<std::unique_ptr<Weights>> load(std::shared_ptr<const Checkpoint> checkpoint,
                                                ThreadPool& pool, const LoadProgress& progress,
                                                WeightOptions options = {});

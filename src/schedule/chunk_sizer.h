@@ -14,7 +14,7 @@
 // speed they have without streams (a tenth where a token costs half of the share or more, as
 // tokens are whole), however deep they are and however slow the model. Only one step in
 // StepTimeModel::kProbeSteps takes none, to measure what a step takes without. While the
-// step-time model has not learned enough, kUnlearnedTokens go through.
+// step-time model has not learned enough, kUnlearnedTokens go through in kUnlearnedParts.
 //
 // A least number of tokens could not keep the promise: what a token costs grows with its position,
 // for a small model several times within 4,000 of them. And few tokens cost more each than many:
@@ -42,7 +42,8 @@ class ChunkSizer {
   // Prompt tokens that a step may take at least: what a token costs may be more than the share.
   static constexpr int kLeastTokens = 1;
   // Prompt tokens that are carried through the layers together: enough that one costs little more
-  // than among 512, few enough that a request that comes meanwhile has to wait for some steps only.
+  // than among 512, few enough that a request that comes meanwhile, and is not so urgent that they
+  // begin anew after it, waits for at most as many steps as there are layers.
   static constexpr int kCarriedTokens = 64;
   // What a step may take before the model knows what it costs: few enough that streams go on while
   // it learns, which takes some such steps. Where they can be carried, they are in so many parts.
@@ -66,6 +67,9 @@ class ChunkSizer {
   // Of `left` layers that the tokens added have still to go through, how many they may in this
   // step: one at least; none in a measuring step.
   int layers_of(int left) const;
+
+  // Whether the tokens added do not come through all layers in this step.
+  bool needs_more_steps() const { return layers_of(layer_count_) < layer_count_; }
 
   // Whether anything but the budget limits prefill.
   bool is_limited() const { return is_limited_; }

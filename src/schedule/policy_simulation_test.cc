@@ -376,6 +376,36 @@ TEST(PolicySimulation, ARequestWaitsForWhatIsCarriedForSomeStepsOnly) {
   }
 }
 
+// A more urgent one does not wait for it, and does not share its own way with it. However many such
+// come, the long prompt gets on.
+TEST(PolicySimulation, UrgentRequestsGoBeforeWhatIsCarriedAndItGetsOn) {
+  StepCost cost;
+  cost.prefill_s = 0.0002;
+  cost.read_s = 1e-6;
+  SchedulerConfig config = config_with(Policy::kSlo);
+  config.layer_count = 30;
+  TestEngine engine(config, 6000, cost);
+  warm_up(engine, 8, 2000);
+  const uint64_t carried = engine.submit(request_of(1000, 1));
+  while (engine.sequence(carried).carried_count == 0)
+    engine.step();
+  TestRequest urgent = request_of(8, 1);
+  urgent.traits.service_class = ServiceClass::kInteractive;
+  const uint64_t first = engine.submit(urgent);
+  int steps = 0;
+  for (; engine.is_live(first); ++steps)
+    engine.step();
+  std::printf("an urgent request beside a carried prompt: %d steps\n", steps);
+  EXPECT_LE(steps, config.layer_count / 2);
+  ASSERT_TRUE(engine.is_live(carried));
+  for (int i = 0; engine.is_live(carried); ++i) {
+    ASSERT_LT(i, 4000);
+    engine.submit(urgent);
+    for (int step = 0; step < 3; ++step)
+      engine.step();
+  }
+}
+
 // An aged prompt so deep that one of its tokens is all that a step has room for: others have their
 // turn all the same.
 TEST(PolicySimulation, ADeepAgedPromptLeavesPrefillToOthers) {

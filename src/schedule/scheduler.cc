@@ -63,6 +63,11 @@ std::span<const ScheduledChunk> Scheduler::schedule(TimePoint now) {
   schedule_decodes();
   schedule_drafts();
   if (carried_tokens() > plan_.budget()) forget_carried();
+  if (is_carried_overtaken()) {
+    for (Sequence* const sequence : carried_)
+      sequence->gave_way_at = sequence->computed;
+    forget_carried();
+  }
   if (carried_.empty()) {
     schedule_prefills();
     if (has_given_way_) schedule_decodes();  // who was left out takes what the one that went had
@@ -150,6 +155,17 @@ void Scheduler::carry(Range layers) {
   is_restricted_ |= !carried_.empty();
 }
 
+// Whether what is carried has to begin anew for the sake of one that waits and has a better tier
+// than all of it: once for the same tokens, so that it gets on, and not when it has aged.
+bool Scheduler::is_carried_overtaken() {
+  const Sequence* const waiting = queue_.front();
+  if (carried_.empty() || waiting == nullptr || config_.policy != Policy::kSlo) return false;
+  return std::ranges::all_of(carried_, [&](const Sequence* sequence) {
+    return sequence->gave_way_at != sequence->computed && sequence->aged_at > now_ &&
+           tier_of(*waiting, config_.policy) < running_tier(*sequence, config_.policy);
+  });
+}
+
 void Scheduler::forget_carried() {
   for (Sequence* const sequence : carried_)
     sequence->carried_count = 0;
@@ -202,6 +218,7 @@ int Scheduler::lane_share(const Sequence& sequence, const ChunkSizer& sizer) {
 // better tier: within a tier, what was begun is brought to its end first.
 void Scheduler::serve_in_order(ChunkSizer& sizer) {
   size_t next = 0;
+  bool has_overtaken = false;
   while (plan_.budget() > 0 && sizer.limit(0) > 0) {
     Sequence* const waiting = is_closed_ ? nullptr : queue_.front();
     Sequence* const running = next < prefills_.size() ? prefills_[next] : nullptr;
@@ -214,10 +231,13 @@ void Scheduler::serve_in_order(ChunkSizer& sizer) {
         running && waiting && config_.policy == Policy::kSlo &&
         tier_of(*waiting, config_.policy) < running_tier(*running, config_.policy);
     if (running && !overtakes) {
+      // What a better one has begun to be carried with would only make its way longer.
+      if (has_overtaken && sizer.needs_more_steps()) break;
       give_chunk(*running, INT_MAX, sizer);
       ++next;
     } else if (admit_next(*waiting) == Outcome::kAdmitted) {
       give_chunk(*waiting, INT_MAX, sizer);
+      has_overtaken |= overtakes;
     }
   }
 }

@@ -150,6 +150,7 @@ class Scheduler {
   void schedule_carried();
   int carried_tokens() const;
   void carry(Range layers);
+  bool is_carried_overtaken();
   void forget_carried();
   void collect_prefills();
   void serve_aged_lane(ChunkSizer& sizer);

@@ -122,6 +122,7 @@ struct Sequence {
   std::optional<int> chunk_index;      // in the step being planned
   int carried_count = 0;               // tokens after the computed ones that are carried
   int carry_row = 0;                   // while there are: where they are kept
+  int gave_way_at = -1;                // computed tokens when what was carried began anew
   bool promoted = false;               // admitted through the aged lane: keeps its place
   Sequence* computer = nullptr;        // while deferred: whose tokens are waited for
   int awaited_tokens = 0;              // while deferred: how many of them must be computed

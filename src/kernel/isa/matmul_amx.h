@@ -1,11 +1,11 @@
-// What the AMX products of both kinds of quantized formats share: the walk over the outputs, rows
-// of activations arranged for tiles, and the fetching of the next packed bytes.
+// What the AMX products of both kinds of quantized formats share: the walk over the outputs and the
+// fetching of the next packed bytes.
 //
-// For blocks of rows whose activations stay in L2: they are arranged in scratch as tiles, once for
-// all outputs. Then for two panels at a time, for 256 k at a time: the weights of both panels are
-// unpacked into tiles in L1; then 32 rows after the other are multiplied. Running sums of floats
-// wait in scratch. The arithmetic on them is the one of kernels.h, so bits equal those of other
-// tables.
+// For blocks of rows whose activations stay in L2 (super-blocks arrange them in scratch as tiles,
+// once for all outputs; groups take them where they are), two panels at a time, 256 k at a time:
+// the weights of both panels are unpacked into tiles in L1; then the rows are multiplied, a few
+// tiles of them after the other. Running sums of floats wait in scratch. The arithmetic on them is
+// the one of kernels.h, so bits equal those of other tables.
 //
 // Few rows leave most of a tile empty: below kLeastAmxRows, or kLeastAmxGroupRows, the AVX-512
 // products are used.
@@ -37,23 +37,6 @@ inline int padded_rows(int rows) {
   return (rows + kAmxTileRows - 1) / kAmxTileRows * kAmxTileRows;
 }
 
-// A block of rows, arranged for tiles. Rows are padded to whole tiles with zeros, k to whole
-// stretches of 256. Factors: what the sums of a row and stretch are multiplied with.
-template <class Factors>
-struct AmxRows {
-  alignas(64) int8_t q[kMostBlockBytes];           // [stretch][row tile][64 k][16 rows][64]
-  alignas(64) Factors factors[kMostRowStretches];  // [stretch][row]
-  int rows;                                        // padded
-
-  size_t at(int stretch, int row) const {
-    return static_cast<size_t>(stretch) * static_cast<size_t>(rows) + static_cast<size_t>(row);
-  }
-  // The tiles of a stretch and 16 rows: one of 64 k after the other.
-  const int8_t* tiles(int stretch, int row_tile) const {
-    return q + at(stretch, row_tile * kAmxTileRows) * 256;
-  }
-};
-
 // Copies `k` (at most 256) elements of a row to the tiles that begin at `to`; zeros follow. Null:
 // zeros only.
 inline void arrange_row(const int8_t* from, int k, int8_t* to) {
@@ -61,32 +44,6 @@ inline void arrange_row(const int8_t* from, int k, int8_t* to) {
     const int left = from == nullptr ? 0 : k - i * 64;
     const uint64_t mask = left >= 64 ? ~uint64_t{0} : left <= 0 ? 0 : (uint64_t{1} << left) - 1;
     _mm512_store_si512(to + i * 1024, _mm512_maskz_loadu_epi8(mask, from + i * 64));
-  }
-}
-
-// Arranges rows [row_begin, row_end) of a job. Factors::set(slice, row, k) takes a row of a slice.
-template <class Factors>
-inline void arrange_rows(const MatmulJob& job, int row_begin, int row_end, AmxRows<Factors>& to) {
-  const int count = row_end - row_begin;
-  to.rows = padded_rows(count);
-  const int stretches = stretch_count(job.w.k);
-  for (int stretch = 0; stretch < stretches; ++stretch) {
-    const RowSlice from = slice_of(job.x, row_begin, stretch);
-    const int left = job.w.k - stretch * 256;
-    const int k = left < 256 ? left : 256;
-    for (int row = 0; row < to.rows; ++row) {
-      const size_t r = static_cast<size_t>(row);
-      int8_t* const q =
-          to.q + to.at(stretch, row / kAmxTileRows * kAmxTileRows) * 256 + row % kAmxTileRows * 64;
-      Factors& factors = to.factors[to.at(stretch, row)];
-      if (row < count) {
-        arrange_row(from.q + r * from.q_stride, k, q);
-        factors.set(from, r, k);
-      } else {
-        arrange_row(nullptr, 0, q);
-        factors = {};
-      }
-    }
   }
 }
 
@@ -173,8 +130,8 @@ inline bool multiply_with_tiles(const MatmulJob& job) {
   return true;
 }
 
-// The kinds of formats. False, and nothing done, for a format
-// that has no AMX products.
+// The kinds of formats. False, and nothing done, for a format that has no AMX products and for
+// activations that tiles do not take: too wide a row, or groups with k that is no multiple of 64.
 bool amx_groups(const MatmulJob& job);
 bool amx_super_blocks(const MatmulJob& job);
 
