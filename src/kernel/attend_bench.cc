@@ -54,50 +54,6 @@ double best_rate(Run run) {
   return best;
 }
 
-#if defined(__x86_64__)
-// Twelve chains of products on registers. In assembly: g++ keeps an array of sums in memory, which
-// then is what is measured.
-double fma_work_avx512(int64_t rounds) {
-  const double work = static_cast<double>(rounds) * 12 * 32;
-  asm volatile(
-      ".irp r,0,1,2,3,4,5,6,7,8,9,10,11,12\n"
-      "vxorps %%xmm\\r, %%xmm\\r, %%xmm\\r\n"
-      ".endr\n"
-      "1:\n"
-      ".irp r,0,1,2,3,4,5,6,7,8,9,10,11\n"
-      "vfmadd231ps %%zmm12, %%zmm12, %%zmm\\r\n"
-      ".endr\n"
-      "dec %0\n"
-      "jnz 1b\n"
-      "vzeroupper\n"
-      : "+r"(rounds)
-      :
-      : "cc", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9",
-        "xmm10", "xmm11", "xmm12");
-  return work;
-}
-
-double fma_work_avx2(int64_t rounds) {
-  const double work = static_cast<double>(rounds) * 12 * 16;
-  asm volatile(
-      ".irp r,0,1,2,3,4,5,6,7,8,9,10,11,12\n"
-      "vxorps %%xmm\\r, %%xmm\\r, %%xmm\\r\n"
-      ".endr\n"
-      "1:\n"
-      ".irp r,0,1,2,3,4,5,6,7,8,9,10,11\n"
-      "vfmadd231ps %%ymm12, %%ymm12, %%ymm\\r\n"
-      ".endr\n"
-      "dec %0\n"
-      "jnz 1b\n"
-      "vzeroupper\n"
-      : "+r"(rounds)
-      :
-      : "cc", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9",
-        "xmm10", "xmm11", "xmm12");
-  return work;
-}
-#endif
-
 struct Peak {
   double read = 0;  // bytes per second
   double fma = 0;   // float operations per second; 0: not known
@@ -116,11 +72,14 @@ const Peak& peak_of(const KernelTable& t) {
     benchmark::DoNotOptimize(sum);
     return static_cast<double>(kUncachedBytes);
   });
-#if defined(__x86_64__)
-  constexpr int kRounds = 1'000'000;
-  if (t.isa == Isa::kAvx2) peak.fma = best_rate([] { return fma_work_avx2(kRounds); });
-  if (t.isa >= Isa::kAvx512) peak.fma = best_rate([] { return fma_work_avx512(kRounds); });
-#endif
+  if (t.isa == Isa::kAvx2 || t.isa == Isa::kAvx512) {  // bf16 is multiplied with float fma there
+    peak.fma = best_rate([&] {
+      float sink = 0.0f;
+      const uint64_t operations = t.bf16_products(1'000'000, &sink);
+      benchmark::DoNotOptimize(sink);
+      return static_cast<double>(operations);
+    });
+  }
   return peak;
 }
 

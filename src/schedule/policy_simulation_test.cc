@@ -305,6 +305,14 @@ TEST(PolicySimulation, ADeepPromptOfASmallModelDoesNotStallRunningStreams) {
   EXPECT_LT(gaps[gaps.size() * 99 / 100], 2.0 * quiet);
 }
 
+constexpr int kLayers = 30;  // that prompts are carried through
+
+SchedulerConfig config_of_layers(int layer_count) {
+  SchedulerConfig config = config_with(Policy::kSlo);
+  config.layer_count = layer_count;
+  return config;
+}
+
 // A prompt of a small model beside streams: a first prompt token costs a quarter of a step, as
 // kernels take rows in blocks, and at position 4,000 each costs an eighth.
 struct BesideStreams {
@@ -313,13 +321,8 @@ struct BesideStreams {
 };
 
 BesideStreams long_prompt_beside_streams(int layer_count) {
-  StepCost cost;
-  cost.prefill_start_s = 0.002;
-  cost.prefill_s = 0.0002;
-  cost.read_s = 2e-7;
-  SchedulerConfig config = config_with(Policy::kSlo);
-  config.layer_count = layer_count;
-  TestEngine engine(config, 6000, cost);
+  TestEngine engine(config_of_layers(layer_count), 6000,
+                    {.prefill_start_s = 0.002, .prefill_s = 0.0002, .read_s = 2e-7});
   const uint64_t alone = engine.submit(request_of(4000, 1));
   engine.run_until_idle();
   warm_up(engine, 8, 1000);
@@ -341,7 +344,7 @@ BesideStreams long_prompt_beside_streams(int layer_count) {
 
 TEST(PolicySimulation, ALongPromptIsCarriedThroughTheLayersBesideStreams) {
   const BesideStreams whole = long_prompt_beside_streams(1);
-  const BesideStreams carried = long_prompt_beside_streams(30);
+  const BesideStreams carried = long_prompt_beside_streams(kLayers);
   std::printf(
       "4,000 tokens beside 8 streams: whole steps stretched %.2f times, %.1f times the "
       "time alone; carried %.2f and %.1f\n",
@@ -353,12 +356,7 @@ TEST(PolicySimulation, ALongPromptIsCarriedThroughTheLayersBesideStreams) {
 
 // A short request that comes while another's tokens are carried waits for a few steps only.
 TEST(PolicySimulation, ARequestWaitsForWhatIsCarriedForSomeStepsOnly) {
-  StepCost cost;
-  cost.prefill_s = 0.0002;
-  cost.read_s = 1e-6;
-  SchedulerConfig config = config_with(Policy::kSlo);
-  config.layer_count = 30;
-  TestEngine engine(config, 6000, cost);
+  TestEngine engine(config_of_layers(kLayers), 6000, {.prefill_s = 0.0002, .read_s = 1e-6});
   warm_up(engine, 8, 2000);
   engine.submit(request_of(4000, 1));
   for (int i = 0; i < 20; ++i) {
@@ -372,19 +370,14 @@ TEST(PolicySimulation, ARequestWaitsForWhatIsCarriedForSomeStepsOnly) {
       engine.step();
       ++steps;
     }
-    EXPECT_LE(steps, 2 * config.layer_count) << "round " << i;
+    EXPECT_LE(steps, 2 * kLayers) << "round " << i;
   }
 }
 
 // A more urgent one does not wait for it, and does not share its own way with it. However many such
 // come, the long prompt gets on.
 TEST(PolicySimulation, UrgentRequestsGoBeforeWhatIsCarriedAndItGetsOn) {
-  StepCost cost;
-  cost.prefill_s = 0.0002;
-  cost.read_s = 1e-6;
-  SchedulerConfig config = config_with(Policy::kSlo);
-  config.layer_count = 30;
-  TestEngine engine(config, 6000, cost);
+  TestEngine engine(config_of_layers(kLayers), 6000, {.prefill_s = 0.0002, .read_s = 1e-6});
   warm_up(engine, 8, 2000);
   const uint64_t carried = engine.submit(request_of(1000, 1));
   while (engine.sequence(carried).carried_count == 0)
@@ -396,7 +389,7 @@ TEST(PolicySimulation, UrgentRequestsGoBeforeWhatIsCarriedAndItGetsOn) {
   for (; engine.is_live(first); ++steps)
     engine.step();
   std::printf("an urgent request beside a carried prompt: %d steps\n", steps);
-  EXPECT_LE(steps, config.layer_count / 2);
+  EXPECT_LE(steps, kLayers / 2);
   ASSERT_TRUE(engine.is_live(carried));
   for (int i = 0; engine.is_live(carried); ++i) {
     ASSERT_LT(i, 4000);

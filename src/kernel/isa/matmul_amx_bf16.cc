@@ -17,6 +17,7 @@
 
 #include "kernel/isa/amx_tiles.h"
 #include "kernel/isa/bf16.h"
+#include "kernel/isa/outputs.h"
 #include "kernel/isa/table.h"
 #include "kernel/isa/vec.h"
 
@@ -129,18 +130,10 @@ struct Job {
 
 // y = sums, or y + sums.
 void write_sums(const Job& job, const Place& place, const Sums& sums) {
-  const MatmulOutput& out = job.out;
   for (int p = 0; p < place.panels; ++p) {
-    const int left = job.w.n - (place.panel + p) * 16;
-    float* y = out.y + static_cast<size_t>(place.row) * out.stride +
-               static_cast<size_t>(place.panel + p) * 16;
-    for (int row = 0; row < place.rows; ++row, y += out.stride) {
-      const Floats t = load(sums.tile[row / kAmxTileRows][p][row % kAmxTileRows]);
-      if (left >= 16) {
-        store(y, out.accumulate ? add(load(y), t) : t);
-      } else {
-        store_n(y, out.accumulate ? add(load_n(y, left), t) : t, left);
-      }
+    for (int row = 0; row < place.rows; ++row) {
+      write_outputs(job.out, job.w.n, place.row + row, place.panel + p,
+                    load(sums.tile[row / kAmxTileRows][p][row % kAmxTileRows]));
     }
   }
 }

@@ -8,6 +8,7 @@
 // them. Running sums wait in scratch.
 #include "kernel/isa/bf16.h"
 #include "kernel/isa/matmul.h"
+#include "kernel/isa/outputs.h"
 #include "kernel/isa/unroll.h"
 #include "kernel/isa/vec.h"
 #include "kernel/kernels.h"
@@ -56,17 +57,6 @@ struct Scratch {
   float x[kTileRows][kTileUnits * kUnit];
   float totals[kBlockRows][kTilePanels][16];
 };
-
-inline void write_output(const Job& job, int row, int panel, Floats value) {
-  const MatmulOutput& out = job.out;
-  float* y = out.y + static_cast<size_t>(row) * out.stride + static_cast<size_t>(panel) * 16;
-  const int left = job.w.n - panel * 16;
-  if (left >= 16) {
-    store(y, out.accumulate ? add(load(y), value) : value);
-  } else {
-    store_n(y, out.accumulate ? add(load_n(y, left), value) : value, left);
-  }
-}
 
 // The 32 activations of a row and unit, as floats.
 inline void widen_row(const Job& job, int row, int unit, float* to) {
@@ -134,7 +124,8 @@ __attribute__((noinline)) void multiply_direct(const Job& job, int panel) {
     add_unit(PackedUnit{bytes, job.w.panel_bytes, job.prefetch_bytes}, x[0], kUnit, total);
   }
   unroll<0, kRows * kPanels>([&](auto i) INFERNO_INLINE {
-    write_output(job, i / kPanels, panel + i % kPanels, total[i / kPanels][i % kPanels]);
+    write_outputs(job.out, job.w.n, i / kPanels, panel + i % kPanels,
+                  total[i / kPanels][i % kPanels]);
   });
 }
 
@@ -178,13 +169,8 @@ inline void multiply_tile_rows(Scratch& scratch, int row, int rows, int units) {
   multiply_tile<kRows>(scratch, row, units);
 }
 
-// A block of rows times a group of panels.
-struct Group {
-  int row_begin, row_end;
-  int panel, panels;
-};
-
-void widen_tile(const Job& job, const Group& group, int first_unit, int units, Scratch& scratch) {
+void widen_tile(const Job& job, const PanelGroup& group, int first_unit, int units,
+                Scratch& scratch) {
   for (int p = 0; p < kTilePanels; ++p) {  // a panel that does not exist repeats the last
     const int panel = group.panel + (p < group.panels ? p : group.panels - 1);
     const uint8_t* bytes = job.w.data + static_cast<size_t>(panel) * job.w.panel_bytes +
@@ -197,7 +183,7 @@ void widen_tile(const Job& job, const Group& group, int first_unit, int units, S
   }
 }
 
-void multiply_group(const Job& job, const Group& group) {
+void multiply_group(const Job& job, const PanelGroup& group) {
   Scratch& scratch = *reinterpret_cast<Scratch*>(job.scratch);
   const int rows = group.row_end - group.row_begin;
   __builtin_memset(scratch.totals, 0, sizeof(scratch.totals[0]) * static_cast<size_t>(rows));
@@ -215,7 +201,8 @@ void multiply_group(const Job& job, const Group& group) {
   }
   for (int row = 0; row < rows; ++row) {
     for (int p = 0; p < group.panels; ++p)
-      write_output(job, group.row_begin + row, group.panel + p, load(scratch.totals[row][p]));
+      write_outputs(job.out, job.w.n, group.row_begin + row, group.panel + p,
+                    load(scratch.totals[row][p]));
   }
 }
 

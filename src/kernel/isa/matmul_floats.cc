@@ -5,6 +5,7 @@
 // Many rows: as in matmul_tiles.h, blocks of rows against a tile of kTileK k by kFloatPanels
 // panels, converted to float once.
 #include "kernel/isa/matmul.h"
+#include "kernel/isa/outputs.h"
 #include "kernel/isa/unroll.h"
 #include "kernel/isa/vec.h"
 
@@ -43,17 +44,6 @@ struct FloatJob {
   uint8_t* scratch;
 };
 
-inline void write_floats(const FloatJob& job, int row, int panel, Floats value) {
-  const MatmulOutput& out = job.out;
-  float* y = out.y + static_cast<size_t>(row) * out.stride + static_cast<size_t>(panel) * 16;
-  const int left = job.w.n - panel * 16;
-  if (left >= 16) {
-    store(y, out.accumulate ? add(load(y), value) : value);
-  } else {
-    store_n(y, out.accumulate ? add(load_n(y, left), value) : value, left);
-  }
-}
-
 // kRows rows by kPanels panels from `panel` on, the packed weights read once.
 template <PackedFormat kFormat, int kRows, int kPanels>
 __attribute__((noinline)) void multiply_direct(const FloatJob& job, int panel) {
@@ -76,7 +66,8 @@ __attribute__((noinline)) void multiply_direct(const FloatJob& job, int panel) {
     });
   }
   unroll<0, kRows * kPanels>([&](auto i) INFERNO_INLINE {
-    write_floats(job, i / kPanels, panel + i % kPanels, total[i / kPanels][i % kPanels]);
+    write_outputs(job.out, job.w.n, i / kPanels, panel + i % kPanels,
+                  total[i / kPanels][i % kPanels]);
   });
 }
 
@@ -133,14 +124,9 @@ inline void multiply_tile_rows(const FloatBlock& block, int rows) {
   multiply_tile<kRows>(block);
 }
 
-// A block of rows times a group of kFloatPanels panels.
-struct FloatGroup {
-  int row_begin, row_end;
-  int panel, panels;
-};
-
+// A block of rows times a group of at most kFloatPanels panels.
 template <PackedFormat kFormat>
-void multiply_group(const FloatJob& job, const FloatGroup& group) {
+void multiply_group(const FloatJob& job, const PanelGroup& group) {
   constexpr int kWidth = kFloatPanels * 16;
   float* tile = reinterpret_cast<float*>(job.scratch);
   float* totals = tile + kTileK * kWidth;
@@ -165,8 +151,8 @@ void multiply_group(const FloatJob& job, const FloatGroup& group) {
   }
   for (int row = 0; row < rows; ++row) {
     for (int p = 0; p < group.panels; ++p) {
-      write_floats(job, group.row_begin + row, group.panel + p,
-                   load(totals + row * kWidth + p * 16));
+      write_outputs(job.out, job.w.n, group.row_begin + row, group.panel + p,
+                    load(totals + row * kWidth + p * 16));
     }
   }
 }

@@ -12,6 +12,7 @@
 
 #include "kernel/isa/matmul.h"
 #include "kernel/isa/matmul_sources.h"
+#include "kernel/isa/outputs.h"
 
 namespace inferno::kernel::INFERNO_ISA {
 
@@ -58,17 +59,6 @@ template <class S>
 inline int subs_in(int k, int stretch) {
   const int left = (k - stretch * 256) / (256 / S::kSubs);
   return left < S::kSubs ? left : S::kSubs;
-}
-
-// Writes 16 outputs of a row, or fewer at the end of n.
-inline void write_outputs(const MatmulOutput& out, int n, int row, int panel, Floats value) {
-  float* y = out.y + static_cast<size_t>(row) * out.stride + static_cast<size_t>(panel) * 16;
-  const int left = n - panel * 16;
-  if (left >= 16) {
-    store(y, out.accumulate ? add(load(y), value) : value);
-  } else {
-    store_n(y, out.accumulate ? add(load_n(y, left), value) : value, left);
-  }
 }
 
 template <class S, class Stretch, int kRows>
@@ -137,13 +127,6 @@ inline int row_block_count(int k, int rows) {
 inline int part_begin(int rows, int parts, int i) {
   return static_cast<int>(static_cast<int64_t>(rows) * i / parts);
 }
-
-// A block of rows times a group of kTilePanels panels.
-struct PanelGroup {
-  int row_begin, row_end;
-  int panel;   // the first
-  int panels;  // of the group, that exist
-};
 
 template <class S, class Stretch>
 inline void multiply_group(const MatmulJob& job, const PanelGroup& group) {
