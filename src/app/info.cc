@@ -45,7 +45,7 @@ void add_draft_memory(boost::json::object& memory, const CheckpointPtr& draft) {
 
 boost::json::object describe(const CheckpointPtr& file, const CheckpointPtr& draft) {
   const model::Checkpoint& checkpoint = *file;
-  const model::TensorFacts facts = model::facts_of(checkpoint.file_tensors());
+  const model::TensorFacts facts = checkpoint.facts();
   boost::json::object types;
   for (const auto& [name, type] : facts.types) {
     types[name] = {{"tensors", type.tensor_count},
@@ -125,7 +125,7 @@ int run_info(int argc, char** argv) {
     // A vocabulary alone has things to tell as well; if that cannot be opened either, the first
     // error says more.
     auto vocabulary_only = model::Checkpoint::open(*path, model::Checkpoint::Need::kVocabulary);
-    const bool has_tensors = vocabulary_only && !(*vocabulary_only)->file_tensors().empty();
+    const bool has_tensors = vocabulary_only && (*vocabulary_only)->facts().tensor_count > 0;
     if (!vocabulary_only || has_tensors) return report("info", checkpoint.error());
     checkpoint = std::move(vocabulary_only);
   }

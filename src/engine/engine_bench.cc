@@ -1,5 +1,5 @@
-// How long a request waits on an idle engine before its first step begins, and what a step costs
-// besides its forward pass.
+// How long a request waits on an idle engine before its first step begins, what a step costs
+// besides its forward pass, and what metrics cost of that.
 #include <benchmark/benchmark.h>
 
 #include <algorithm>
@@ -119,6 +119,40 @@ void BM_StepWithoutForwardPass(benchmark::State& state) {
                          benchmark::Counter::kIsRate | benchmark::Counter::kInvert);
 }
 BENCHMARK(BM_StepWithoutForwardPass)->Arg(1)->Arg(32)->Arg(256)->UseRealTime();
+
+// What the engine records of a step of `range(0)` sequences that all have drafts. Of what is kept
+// for whole steps, pages and times change every time, as under load.
+void BM_StepMetrics(benchmark::State& state) {
+  const SystemClock clock;
+  MetricRegistry registry;
+  EngineMetrics metrics(registry, "bench");
+  metrics.expect_drafts(4);
+  kv::BlockPool pool(4096);
+  const schedule::Scheduler scheduler({}, pool);
+  std::vector<PageId> pages;
+  for (auto _ : state) {
+    const TimePoint now = clock.now();
+    if (const auto page = pool.acquire()) {
+      pages.push_back(*page);
+    } else {
+      for (const PageId held : pages)
+        pool.release(held);
+      pages.clear();
+    }
+    const auto after = [&](int us) { return now + std::chrono::microseconds(us); };
+    metrics.record_batch(static_cast<int>(state.range(0)));
+    for (int64_t i = 0; i < state.range(0); ++i)
+      metrics.record_drafts(4, 2);
+    metrics.record_step({.begin = now,
+                         .scheduled = after(10),
+                         .computed = after(2000),
+                         .sampled = after(2100),
+                         .emitted = after(2110),
+                         .guessed = after(2115)});
+    metrics.record_state(scheduler, pool);
+  }
+}
+BENCHMARK(BM_StepMetrics)->Arg(1)->Arg(32)->Arg(256);
 
 }  // namespace
 }  // namespace inferno::engine

@@ -76,8 +76,7 @@ struct Checkpoint::Files {
   std::optional<Safetensors> weights;
   std::optional<fs::path> folder;  // where tokenizer.json is
   std::optional<ModelConfig> config;
-  std::string_view prefix;             // of kFolderPrefixes
-  std::vector<Tensor> folder_tensors;  // those of `weights` that have a tensor type
+  std::string_view prefix;  // of kFolderPrefixes
 
   Result<void> open_gguf(const fs::path& path, Need need);
   Result<void> open_folder(const fs::path& path, Need need);
@@ -115,10 +114,6 @@ Result<void> Checkpoint::Files::open_weights(const fs::path& path) {
   Result<Safetensors> opened = Safetensors::open(path);
   if (!opened) return std::unexpected(opened.error());
   weights = std::move(*opened);
-  for (const SafetensorsEntry& entry : weights->entries()) {
-    if (Result<Tensor> tensor = weights->tensor(entry))
-      folder_tensors.push_back(std::move(*tensor));
-  }
   for (const std::string_view candidate : kFolderPrefixes) {
     prefix = candidate;
     if (weights->find(std::string(prefix) + "embed_tokens.weight") != nullptr) return {};
@@ -334,8 +329,17 @@ Result<std::vector<float>> Checkpoint::floats(std::string_view name) const {
               found->name, kernel::name_of(found->type));
 }
 
-const std::vector<Tensor>& Checkpoint::file_tensors() const {
-  return files_->gguf ? files_->gguf->tensors() : files_->folder_tensors;
+TensorFacts Checkpoint::facts() const {
+  TensorFacts facts;
+  if (files_->gguf) {
+    for (const Tensor& tensor : files_->gguf->tensors())
+      facts.add(kernel::name_of(tensor.type), tensor.shape, tensor.bytes);
+  }
+  if (files_->weights) {
+    for (const SafetensorsEntry& entry : files_->weights->entries())
+      facts.add(name_of(entry.type), entry.shape, entry.bytes);
+  }
+  return facts;
 }
 
 void Checkpoint::drop_pages(const Tensor& tensor) const {

@@ -81,8 +81,8 @@ class Checkpoint {
   // when its type has no float values.
   Result<std::vector<float>> floats(std::string_view name) const;
 
-  // Every tensor of the files, under the names the files use.
-  const std::vector<Tensor>& file_tensors() const;
+  // What the files hold, used or not.
+  TensorFacts facts() const;
 
   // Tells the operating system that these bytes of weights, which came from tensor() or matrix(),
   // will not be read again soon.

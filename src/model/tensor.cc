@@ -5,9 +5,9 @@
 
 namespace inferno::model {
 
-int64_t element_count(const Tensor& tensor) {
+int64_t element_count(std::span<const int64_t> shape) {
   int64_t count = 1;
-  for (const int64_t length : tensor.shape)
+  for (const int64_t length : shape)
     count *= length;
   return count;
 }
@@ -16,20 +16,14 @@ std::string shape_text(std::span<const int64_t> shape) {
   return fmt::format("[{}]", fmt::join(shape, ", "));
 }
 
-TensorFacts facts_of(std::span<const Tensor> tensors) {
-  TensorFacts facts;
-  for (const Tensor& tensor : tensors) {
-    const int64_t parameters = element_count(tensor);
-    const auto bytes = static_cast<int64_t>(tensor.bytes);
-    facts.tensor_count += 1;
-    facts.parameter_count += parameters;
-    facts.total_bytes += bytes;
-    TensorFacts::PerType& type = facts.types[kernel::name_of(tensor.type)];
-    type.tensor_count += 1;
-    type.parameter_count += parameters;
-    type.total_bytes += bytes;
-  }
-  return facts;
+void TensorFacts::add(std::string_view type, std::span<const int64_t> shape, size_t bytes) {
+  PerType& of_type = types[std::string(type)];
+  for (int64_t* count : {&tensor_count, &of_type.tensor_count})
+    *count += 1;
+  for (int64_t* count : {&parameter_count, &of_type.parameter_count})
+    *count += element_count(shape);
+  for (int64_t* count : {&total_bytes, &of_type.total_bytes})
+    *count += static_cast<int64_t>(bytes);
 }
 
 }  // namespace inferno::model

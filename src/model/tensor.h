@@ -6,9 +6,11 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "kernel/types.h"
@@ -24,24 +26,28 @@ struct Tensor {
 };
 
 // Number of elements: the product of the shape. The readers have checked that it does not overflow.
-int64_t element_count(const Tensor& tensor);
+int64_t element_count(std::span<const int64_t> shape);
+inline int64_t element_count(const Tensor& tensor) {
+  return element_count(tensor.shape);
+}
 
 // "[611, 64]": how messages spell a shape.
 std::string shape_text(std::span<const int64_t> shape);
 
 // What `inferno info` says of a file, whatever its architecture.
 struct TensorFacts {
+  // Counts one more tensor.
+  void add(std::string_view type, std::span<const int64_t> shape, size_t bytes);
+
   int64_t tensor_count = 0;
-  int64_t parameter_count = 0;  // elements of all tensors
+  int64_t parameter_count = 0;  // elements of all tensors; of packed ones, the words they are in
   int64_t total_bytes = 0;      // of tensor data
   struct PerType {
     int64_t tensor_count = 0;
     int64_t parameter_count = 0;
     int64_t total_bytes = 0;
   };
-  std::map<std::string, PerType> types;  // by the type's name: "Q4_K"
+  std::map<std::string, PerType, std::less<>> types;  // by the type's name: "Q4_K"
 };
-
-TensorFacts facts_of(std::span<const Tensor> tensors);
 
 }  // namespace inferno::model

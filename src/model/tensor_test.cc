@@ -20,10 +20,10 @@ TEST(Tensor, SpellsShapesOutermostFirst) {
 }
 
 TEST(Tensor, FactsAddUpByType) {
-  const std::vector<Tensor> tensors = {{.type = TensorType::kF32, .shape = {4}, .bytes = 16},
-                                       {.type = TensorType::kQ8_0, .shape = {2, 32}, .bytes = 68},
-                                       {.type = TensorType::kF32, .shape = {2, 3}, .bytes = 24}};
-  const TensorFacts facts = facts_of(tensors);
+  TensorFacts facts;
+  facts.add("F32", std::vector<int64_t>{4}, 16);
+  facts.add("Q8_0", std::vector<int64_t>{2, 32}, 68);
+  facts.add("F32", std::vector<int64_t>{2, 3}, 24);
   EXPECT_EQ(facts.tensor_count, 3);
   EXPECT_EQ(facts.parameter_count, 74);
   EXPECT_EQ(facts.total_bytes, 108);

@@ -208,6 +208,14 @@ def test_info_reads_a_folder(inferno):
     assert facts["architecture"] == "llama" and facts["parameters"] > 0
 
 
+def test_info_counts_packed_tensors_as_they_are_stored(inferno):
+    folder = need_shared("gptoss-mxfp4/hf")
+    facts = json.loads(inferno("info", folder, "--json").stdout)
+    assert facts["types"]["U8"]["bytes"] > 0
+    stored = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
+    assert 0.9 * stored < facts["tensor_bytes"] < stored
+
+
 def test_bench_reports_each_test(inferno, smollm_path):
     result = inferno(
         "bench", smollm_path, "--pp", 64, "--tg", 8, "--reps", 2, "--json", timeout_s=300
