@@ -3,8 +3,13 @@
 Runs inside llama.cpp's environment: PYTHONPATH has its Python bindings, LLAMA_CPP_LIB_PATH the
 libraries. A case's context is made by `open`. Batches have a stream of KV for each sequence, as in
 llama-batched-bench; the first prompt is computed and copied to the others, which are not timed.
+What a deep prompt left in the context is kept below PEERS_STATES, where that is set: to compute it
+takes longer than all else, and it is the same each time.
 """
 
+import ctypes
+import os
+import pathlib
 import sys
 import time
 
@@ -12,12 +17,14 @@ import llama_cpp
 from protocol import prompt_tokens, serve
 
 BATCH_TOKENS = 512  # its own default of n_ubatch
+KEPT_TOKENS = 4096  # prompts from this length on are kept
 
 
 class Llama:
     def __init__(self, model, threads, attention):
         self.version = "llama-cpp-python " + llama_cpp.__version__
         self.threads, self.attention = threads, attention
+        self.name = f"{pathlib.Path(model).stem}-{llama_cpp.__version__}-{attention}"
         self.context = None
         llama_cpp.llama_backend_init()
         parameters = llama_cpp.llama_model_default_params()
@@ -47,7 +54,7 @@ class Llama:
             raise RuntimeError(f"no context of {parameters.n_ctx} tokens")
         self.batch = llama_cpp.llama_batch_init(BATCH_TOKENS, 0, 1)
         self.memory = llama_cpp.llama_get_memory(self.context)
-        self.fill(0, depth)
+        self.fill_depth()
         for sequence in range(1, batch):
             llama_cpp.llama_memory_seq_cp(self.memory, 0, sequence, -1, -1)
 
@@ -70,6 +77,27 @@ class Llama:
         if code != 0:
             raise RuntimeError(f"llama_decode: {code}")
         llama_cpp.llama_synchronize(self.context)
+
+    def fill_depth(self):
+        """The prompt of sequence 0, from its file where there is one."""
+        states = os.environ.get("PEERS_STATES")
+        if not states or self.depth < KEPT_TOKENS:
+            self.fill(0, self.depth)
+            return
+        path = pathlib.Path(states, f"{self.name}-{self.depth}.state")
+        tokens = (llama_cpp.llama_token * self.depth)(*prompt_tokens(self.depth, self.vocabulary))
+        if path.exists():
+            count = ctypes.c_size_t()
+            if not llama_cpp.llama_state_seq_load_file(
+                self.context, bytes(path), 0, tokens, self.depth, ctypes.byref(count)
+            ):
+                raise RuntimeError(f"cannot read {path}")
+            return
+        self.fill(0, self.depth)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_suffix(".part")
+        llama_cpp.llama_state_seq_save_file(self.context, bytes(part), 0, tokens, self.depth)
+        part.rename(path)
 
     def fill(self, first, count):
         """Positions first..first+count of sequence 0, logits of the last one."""
