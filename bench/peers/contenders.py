@@ -255,7 +255,6 @@ def peer_commands(home, engine, path):
             **common,
             "PYTHONPATH": str(home.llama_source),
             "LLAMA_CPP_LIB_PATH": str(home.llama_build / "bin"),
-            "PEERS_STATES": str(home.folder / "states"),
         }
         python = home.folder / "llama" / "bin" / "python"
         return [

@@ -1,6 +1,6 @@
-"""A run of bench.peers as a whole: what is on disk when it is cut, prompts that are kept."""
+"""A run of bench.peers as a whole: what is on disk when it is cut, deep prompts of llama.cpp."""
 
-import ctypes
+import importlib
 import json
 import pathlib
 import sys
@@ -67,36 +67,51 @@ def test_memory_of_a_load_is_told_in_sizes_of_the_file(tmp_path):
 
 
 class FakeLlama(types.ModuleType):
-    """The few functions that a deep prompt's file needs; the state is its token count."""
+    """Positions of sequences, as the functions for a repeated prompt move them."""
 
-    __version__ = "1"
-    llama_token = ctypes.c_int32
+    def __init__(self, positions):
+        super().__init__("llama_cpp")
+        self.positions = positions
 
-    @staticmethod
-    def llama_state_seq_save_file(context, path, sequence, tokens, count):
-        pathlib.Path(path.decode()).write_text(str(count))
-        return 1
+    def llama_state_seq_get_size(self, context, sequence):
+        return 4 * len(self.positions[sequence])
 
-    @staticmethod
-    def llama_state_seq_load_file(context, path, sequence, tokens, capacity, count):
-        return int(pathlib.Path(path.decode()).read_text()) == capacity
+    def llama_state_seq_get_data(self, context, state, size, sequence):
+        self.state = list(self.positions[sequence])
+        return size
+
+    def llama_state_seq_set_data(self, context, state, size, sequence):
+        self.positions[sequence] = list(self.state)
+        return size
+
+    def llama_memory_seq_add(self, memory, sequence, first, end, delta):
+        self.positions[sequence] = [position + delta for position in self.positions[sequence]]
+
+    def llama_memory_seq_cp(self, memory, source, target, first, end):
+        self.positions[target] += self.positions[source]
+
+    def llama_memory_seq_rm(self, memory, sequence, first, end):
+        del self.positions[sequence]
+
+    def llama_memory_seq_pos_max(self, memory, sequence):
+        return max(self.positions[sequence])
 
 
-def test_a_deep_prompt_is_computed_once_and_a_short_one_each_time(tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "llama_cpp", FakeLlama("llama_cpp"))
+@pytest.mark.parametrize("depth", [4096, 8192, 8192 + 100])
+def test_a_deep_prompt_is_one_batch_moved_to_all_positions(depth, monkeypatch):
+    positions = {0: []}
+    monkeypatch.setitem(sys.modules, "llama_cpp", FakeLlama(positions))
     monkeypatch.delitem(sys.modules, "run_llama", raising=False)
-    monkeypatch.setenv("PEERS_STATES", str(tmp_path / "states"))
-    import run_llama
-
-    computed = []
+    run_llama = importlib.import_module("run_llama")
     engine = run_llama.Llama.__new__(run_llama.Llama)
-    engine.name, engine.context, engine.vocabulary = "m-1-on", None, 32000
-    engine.fill = lambda first, count: computed.append(count)
-    for depth in (8192, 8192, 128, 128):
-        engine.depth = depth
-        engine.fill_depth()
-    assert computed == [8192, 128, 128]
-    (tmp_path / "states" / "m-1-on-8192.state").write_text("7")
-    engine.depth = 8192
-    with pytest.raises(RuntimeError, match="cannot read"):
-        engine.fill_depth()
+    engine.context = engine.memory = None
+    computed = []
+
+    def fill(first, count):
+        computed.append(count)
+        positions[0] += range(first, first + count)
+
+    engine.fill = fill
+    engine.repeat(depth)
+    assert positions == {0: list(range(depth))}
+    assert computed == [512, depth % 512]

@@ -3,13 +3,11 @@
 Runs inside llama.cpp's environment: PYTHONPATH has its Python bindings, LLAMA_CPP_LIB_PATH the
 libraries. A case's context is made by `open`. Batches have a stream of KV for each sequence, as in
 llama-batched-bench; the first prompt is computed and copied to the others, which are not timed.
-What a deep prompt left in the context is kept below PEERS_STATES, where that is set: to compute it
-takes longer than all else, and it is the same each time.
+A deep prompt is that of 512 tokens again and again, moved to its positions: to compute it takes
+minutes, and the time of a step does not depend on what it says.
 """
 
 import ctypes
-import os
-import pathlib
 import sys
 import time
 
@@ -17,14 +15,13 @@ import llama_cpp
 from protocol import prompt_tokens, serve
 
 BATCH_TOKENS = 512  # its own default of n_ubatch
-KEPT_TOKENS = 4096  # prompts from this length on are kept
+REPEATED_TOKENS = 4096  # from this depth on
 
 
 class Llama:
     def __init__(self, model, threads, attention):
         self.version = "llama-cpp-python " + llama_cpp.__version__
         self.threads, self.attention = threads, attention
-        self.name = f"{pathlib.Path(model).stem}-{llama_cpp.__version__}-{attention}"
         self.context = None
         llama_cpp.llama_backend_init()
         parameters = llama_cpp.llama_model_default_params()
@@ -42,7 +39,9 @@ class Llama:
         parameters = llama_cpp.llama_context_default_params()
         parameters.n_ctx = batch * (-(-(depth + room) // 256) * 256)
         parameters.n_batch = parameters.n_ubatch = BATCH_TOKENS
-        parameters.n_seq_max = batch
+        is_repeated = batch == 1 and depth >= REPEATED_TOKENS
+        parameters.n_seq_max = 2 if is_repeated else batch
+        parameters.kv_unified = is_repeated
         parameters.n_threads = parameters.n_threads_batch = self.threads
         parameters.flash_attn_type = (
             llama_cpp.LLAMA_FLASH_ATTN_TYPE_ENABLED
@@ -54,7 +53,10 @@ class Llama:
             raise RuntimeError(f"no context of {parameters.n_ctx} tokens")
         self.batch = llama_cpp.llama_batch_init(BATCH_TOKENS, 0, 1)
         self.memory = llama_cpp.llama_get_memory(self.context)
-        self.fill_depth()
+        if is_repeated:
+            self.repeat(depth)
+        else:
+            self.fill(0, depth)
         for sequence in range(1, batch):
             llama_cpp.llama_memory_seq_cp(self.memory, 0, sequence, -1, -1)
 
@@ -78,26 +80,24 @@ class Llama:
             raise RuntimeError(f"llama_decode: {code}")
         llama_cpp.llama_synchronize(self.context)
 
-    def fill_depth(self):
-        """The prompt of sequence 0, from its file where there is one."""
-        states = os.environ.get("PEERS_STATES")
-        if not states or self.depth < KEPT_TOKENS:
-            self.fill(0, self.depth)
-            return
-        path = pathlib.Path(states, f"{self.name}-{self.depth}.state")
-        tokens = (llama_cpp.llama_token * self.depth)(*prompt_tokens(self.depth, self.vocabulary))
-        if path.exists():
-            count = ctypes.c_size_t()
-            if not llama_cpp.llama_state_seq_load_file(
-                self.context, bytes(path), 0, tokens, self.depth, ctypes.byref(count)
-            ):
-                raise RuntimeError(f"cannot read {path}")
-            return
-        self.fill(0, self.depth)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_suffix(".part")
-        llama_cpp.llama_state_seq_save_file(self.context, bytes(part), 0, tokens, self.depth)
-        part.rename(path)
+    def repeat(self, depth):
+        """Fills sequence 0: one batch, read into sequence 1 again and again, moved, handed over."""
+        self.fill(0, BATCH_TOKENS)
+        size = llama_cpp.llama_state_seq_get_size(self.context, 0)
+        state = (ctypes.c_uint8 * size)()
+        llama_cpp.llama_state_seq_get_data(self.context, state, size, 0)
+        done = BATCH_TOKENS
+        while done + BATCH_TOKENS <= depth:
+            if not llama_cpp.llama_state_seq_set_data(self.context, state, size, 1):
+                raise RuntimeError("the state of a sequence cannot be read back")
+            llama_cpp.llama_memory_seq_add(self.memory, 1, -1, -1, done)
+            llama_cpp.llama_memory_seq_cp(self.memory, 1, 0, -1, -1)
+            llama_cpp.llama_memory_seq_rm(self.memory, 1, -1, -1)
+            done += BATCH_TOKENS
+        self.fill(done, depth - done)
+        last = llama_cpp.llama_memory_seq_pos_max(self.memory, 0)
+        if last != depth - 1:
+            raise RuntimeError(f"the last position is {last}, not {depth - 1}")
 
     def fill(self, first, count):
         """Positions first..first+count of sequence 0, logits of the last one."""
