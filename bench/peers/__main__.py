@@ -2,9 +2,9 @@
 
 Installs what is missing (the first time an hour on two cores, most of it downloads and llama.cpp's
 build), loads each engine once a model, and takes every case in rounds in which each side has its
-turn, in an order that turns too. Writes results.json, table.md and ratios.png, and prints the
-table. An engine that cannot be had is named with the reason. The exit code says whether the run
-worked, not who won.
+turn, in an order that turns too. Writes results.json and table.md after every row, so that a run
+that is cut keeps what it has, and ratios.png at the end, when it prints the table. An engine that
+cannot be had is named with the reason. The exit code says whether the run worked, not who won.
 """
 
 import argparse
@@ -16,12 +16,12 @@ import sys
 import time
 
 from bench.peers import contenders, processes, report
-from bench.peers.cases import PEERS, ROWS, US, Selection
+from bench.peers.cases import MEMORY_KINDS, PEERS, ROWS, US, Selection
 from bench.peers.contenders import Failed, Stable
 from bench.peers.install import ROOT, Absent, Home, cpu_flags, default_home, run, say
 from bench.stats import turned
 
-PROCESS_KINDS = ("start", "memory", "lookup")
+PROCESS_KINDS = ("start", *MEMORY_KINDS, "lookup")
 BUSY_LOAD = 0.5
 
 
@@ -71,6 +71,8 @@ def list_rows(rows):
     for row in rows:
         wanted = ", ".join(f"{ratio:g} times {peer}" for peer, ratio in row.wanted.items())
         amx = ", ".join(f"{ratio:g} times {peer}" for peer, ratio in row.wanted_with_amx.items())
+        if row.wanted_at_most:
+            wanted = f"at most {row.wanted_at_most:g} {row.case.unit}"
         print(f"{row.name:<16} {row.model:<13} wanted: {wanted}" + (f"; AMX: {amx}" if amx else ""))
 
 
@@ -126,7 +128,7 @@ class Run:
             try:
                 if row.case.kind in ("start", "lookup"):
                     side.sample(row.case)  # the file goes into the page cache
-                elif row.case.kind != "memory":
+                elif row.case.kind not in MEMORY_KINDS:
                     self.say(f"{row.name}: {name} prepares")
                     side.open(row.case, self.options.rounds)
                 samples[name] = []
@@ -143,7 +145,7 @@ class Run:
         return report.summarize(row, samples, absent, self.has_amx)
 
     def rounds_of(self, row):
-        return 1 if row.case.kind == "memory" else self.options.rounds  # no noise in memory
+        return 1 if row.case.kind in MEMORY_KINDS else self.options.rounds  # no noise in memory
 
     def sample(self, row, name, sides, samples, absent):
         try:
@@ -175,19 +177,18 @@ class Run:
     def say(self, text):
         say(f"{time.monotonic() - self.begin:4.0f} s  {text}")
 
-    def all_rows(self):
+    def all_rows(self, add):
+        """Measures row after row and gives each to `add` as soon as it is there."""
         rows = self.options.rows
-        results = []
         try:
             for index, row in enumerate(rows):
-                results.append(self.measure(row))
+                add(self.measure(row))
                 self.stable.keep(
                     {key for later in rows[index + 1 :] if later.case.kind not in PROCESS_KINDS
                      for key in later.files.items()}
                 )
         finally:
             self.stable.stop()
-        return results
 
     def install(self):
         """Gets everything that the rows need. True when nothing is missing."""
@@ -205,23 +206,43 @@ class Run:
                 say(f"{engine}: {error}")
         return whole
 
-    def results(self, rows):
+    def results(self):
+        """Begun before the first row, as the machine's load is asked before we make our own."""
         return {
             "machine": contenders.machine(self.options.threads),
             "rounds": self.options.rounds,
-            "seconds": round(time.monotonic() - self.begin),
-            "versions": self.versions,
-            "absent": self.stable.absent_engines(),
-            "rows": rows,
+            "seconds": 0,
+            "versions": {},
+            "absent": {},
+            "rows": [],
         }
 
+    def write_all_rows(self, results):
+        """Measures all rows; the folder always has those that are done."""
 
-def write(results, home, folder):
+        def add(row):
+            results["rows"].append(row)
+            results.update(versions=self.versions, absent=self.stable.absent_engines(),
+                           seconds=round(time.monotonic() - self.begin))
+            write(results, self.options.out)
+
+        self.all_rows(add)
+
+
+def write(results, folder):
+    """results.json and table.md, each whole at any moment."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "results.json").write_text(json.dumps(results, indent=1) + "\n")
-    table = report.markdown(results)
-    (folder / "table.md").write_text(table)
-    print(table)
+    texts = {
+        "results.json": json.dumps(results, indent=1) + "\n",
+        "table.md": report.markdown(results),
+    }
+    for name, text in texts.items():
+        part = folder / f"{name}.part"
+        part.write_text(text)
+        part.rename(folder / name)
+
+
+def draw(home, folder):
     try:
         python = home.need_plot()
         plot = pathlib.Path(__file__).with_name("plot.py")
@@ -247,11 +268,10 @@ def main(arguments=None):
     if load > BUSY_LOAD:
         say(f"other programs run (load {load:.1f}): the figures will be noise")
     whole.begin = time.monotonic()
-    results = whole.results([])  # the machine's load before we make our own
-    results["rows"] = whole.all_rows()
-    results.update(versions=whole.versions, absent=whole.stable.absent_engines(),
-                   seconds=round(time.monotonic() - whole.begin))
-    write(results, whole.home, options.out)
+    results = whole.results()
+    whole.write_all_rows(results)
+    print(report.markdown(results))
+    draw(whole.home, options.out)
     return 0
 
 

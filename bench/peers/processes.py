@@ -2,6 +2,7 @@
 
 start   seconds from the process's start to the first byte of its answer, file in the page cache
 memory  most memory the process ever held (VmHWM), a prompt that nearly fills a context of 4,096
+load    the same over the size of the model's file, with so short a context that it hardly counts
 lookup  Inferno against itself: the same greedy answer with and without prompt lookup
 """
 
@@ -13,10 +14,11 @@ import subprocess
 import tempfile
 import time
 
-from bench.peers.cases import US
+from bench.peers.cases import LLAMA, MEMORY_KINDS, US
 from bench.peers.contenders import Failed, run_program
 
 CONTEXT = 4096
+SHORT_CONTEXT = 256
 POLL_SECONDS = 0.02
 LIMIT_SECONDS = 600
 PLAIN, LOOKUP = "inferno plain", US
@@ -101,40 +103,52 @@ class ProcessSide:
             raise Failed(str(error)) from error  # a program that is not there ends no other row
 
 
+def context_of(case):
+    return SHORT_CONTEXT if case.kind == "load" else CONTEXT
+
+
+def answer_of(case):
+    return 1 if case.kind in MEMORY_KINDS else 8
+
+
 def inferno_run(binary, model, threads):
     def command(case):
-        answer = 1 if case.kind == "memory" else 8
         return [binary, "run", model, prompt_text(case.tokens), "--raw", "--threads", threads,
-                "--max-model-len", CONTEXT, "--temperature", 0, "--max-tokens", answer]
+                "--max-model-len", context_of(case), "--temperature", 0,
+                "--max-tokens", answer_of(case)]
 
     return command
 
 
 def llama_run(program, model, threads):
     def command(case):
-        answer = 1 if case.kind == "memory" else 8
-        return [program, "-m", model, "-p", prompt_text(case.tokens), "-n", answer, "-c", CONTEXT,
-                "-t", threads, "-tb", threads, "--temp", 0, "-no-cnv", "--no-display-prompt",
-                "--ignore-eos", "--no-perf"]
+        return [program, "-m", model, "-p", prompt_text(case.tokens), "-n", answer_of(case),
+                "-c", context_of(case), "-t", threads, "-tb", threads, "--temp", 0, "-no-cnv",
+                "--no-display-prompt", "--ignore-eos", "--no-perf"]
 
     return command
 
 
 def process_sides(home, binary, model):
-    """Makers of the sides of start and memory, by engine."""
-    reader = {"start": "first", "memory": "peak"}
+    """Makers of the sides of start, memory and load, by engine."""
+    file_gib = pathlib.Path(model).stat().st_size / 2**30
+    readers = {
+        "start": lambda seen: seen["first"],
+        "memory": lambda seen: seen["peak"],
+        "load": lambda seen: seen["peak"] / file_gib,
+    }
 
     def side(name, make_command):
         def make(case):
-            key = reader[case.kind]
-            return ProcessSide(name, make_command, lambda seen: {"value": seen[key]})
+            read = readers[case.kind]
+            return ProcessSide(name, make_command, lambda seen: {"value": read(seen)})
 
         return make
 
     program = home.llama_program("llama-completion")
     return {
         US: side(US, inferno_run(binary, model, home.threads)),
-        "llama.cpp": side("llama.cpp", llama_run(program, model, home.threads)),
+        LLAMA: side(LLAMA, llama_run(program, model, home.threads)),
     }
 
 

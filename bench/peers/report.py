@@ -63,6 +63,7 @@ def summarize(row, samples, absent, has_amx):
         "contenders": {name: figures_of(taken) for name, taken in samples.items() if taken},
         "ratios": {},
         "wanted": wanted_of(row, has_amx),
+        "wanted_at_most": row.wanted_at_most,
         "absent": absent,
         "missed": [],
     }
@@ -92,6 +93,8 @@ def missed(row, result, has_amx):
         if ratio and ratio["median"] < wanted:
             out.append(f"{ratio['median']:.2f} times {engine}, wanted {wanted:g}")
     ours = result["contenders"][US]
+    if row.wanted_at_most and ours["median"] > row.wanted_at_most:
+        out.append(f"{ours['median']:.2f} {row.case.unit}, wanted at most {row.wanted_at_most:g}")
     memory = row.wanted_of_memory_with_amx if has_amx else None
     for share, wanted, what in (
         ("of_memory", memory or row.wanted_of_memory, "memory rate"),
@@ -160,7 +163,9 @@ def rows_of(result):
 
 
 def ratio_text(result, contender):
-    """The ratio and what is wanted of it, two cells; empty for a contender that does not count."""
+    """The ratio and what is wanted, two cells; empty for a contender that does not count."""
+    if contender == US and result["wanted_at_most"]:
+        return f"| at most {result['wanted_at_most']:g}"
     for engine, ratio in result["ratios"].items():
         if ratio["contender"] != contender:
             continue

@@ -1,5 +1,6 @@
 #include "app/prefetch_probe.h"
 
+#include <cpuid.h>
 #include <fmt/format.h>
 #include <immintrin.h>
 
@@ -20,6 +21,22 @@ constexpr size_t kThreadBytes = size_t{4} << 20;
 constexpr size_t kMostBytes = size_t{64} << 20;
 constexpr int kRounds = 5;
 constexpr size_t kLineBytes = 64;
+
+bool has_clflushopt() {
+  unsigned a = 0, b = 0, c = 0, d = 0;
+  return __get_cpuid_count(7, 0, &a, &b, &c, &d) != 0 && (b & bit_CLFLUSHOPT) != 0;
+}
+
+// Flushes that wait for none before them, as those of clflush do: several times as fast.
+__attribute__((target("clflushopt"))) void flush_unordered(const uint8_t* at, const uint8_t* end) {
+  for (; at < end; at += kLineBytes)
+    _mm_clflushopt(const_cast<uint8_t*>(at));
+}
+
+void flush_in_order(const uint8_t* at, const uint8_t* end) {
+  for (; at < end; at += kLineBytes)
+    _mm_clflush(at);
+}
 
 // One row of zeros times a matrix of zeros, which take as long as any numbers.
 class Trial {
@@ -81,14 +98,15 @@ class Trial {
   // Takes the weights out of all caches.
   void flush() {
     pool_.parallel_for(panels_, 1, [&](Range panels, int) {
-      for (size_t at = offset(panels.begin); at < offset(panels.end); at += kLineBytes)
-        _mm_clflush(weights_.data() + at);
+      flush_lines_(weights_.data() + offset(panels.begin), weights_.data() + offset(panels.end));
       _mm_mfence();
     });
   }
 
   const kernel::KernelTable& table_;
   ThreadPool& pool_;
+  void (*const flush_lines_)(const uint8_t*, const uint8_t*) = has_clflushopt() ? flush_unordered
+                                                                                : flush_in_order;
   std::vector<int8_t> q_;
   std::vector<float> scale_;
   std::vector<int16_t> sum_;

@@ -3,8 +3,11 @@
 Runs inside llama.cpp's environment: PYTHONPATH has its Python bindings, LLAMA_CPP_LIB_PATH the
 libraries. A case's context is made by `open`. Batches have a stream of KV for each sequence, as in
 llama-batched-bench; the first prompt is computed and copied to the others, which are not timed.
+A deep prompt is that of 512 tokens again and again, moved to its positions: to compute it takes
+minutes, and the time of a step does not depend on what it says.
 """
 
+import ctypes
 import sys
 import time
 
@@ -12,6 +15,7 @@ import llama_cpp
 from protocol import prompt_tokens, serve
 
 BATCH_TOKENS = 512  # its own default of n_ubatch
+REPEATED_TOKENS = 4096  # from this depth on
 
 
 class Llama:
@@ -35,7 +39,9 @@ class Llama:
         parameters = llama_cpp.llama_context_default_params()
         parameters.n_ctx = batch * (-(-(depth + room) // 256) * 256)
         parameters.n_batch = parameters.n_ubatch = BATCH_TOKENS
-        parameters.n_seq_max = batch
+        is_repeated = batch == 1 and depth >= REPEATED_TOKENS
+        parameters.n_seq_max = 2 if is_repeated else batch
+        parameters.kv_unified = is_repeated
         parameters.n_threads = parameters.n_threads_batch = self.threads
         parameters.flash_attn_type = (
             llama_cpp.LLAMA_FLASH_ATTN_TYPE_ENABLED
@@ -47,7 +53,10 @@ class Llama:
             raise RuntimeError(f"no context of {parameters.n_ctx} tokens")
         self.batch = llama_cpp.llama_batch_init(BATCH_TOKENS, 0, 1)
         self.memory = llama_cpp.llama_get_memory(self.context)
-        self.fill(0, depth)
+        if is_repeated:
+            self.repeat(depth)
+        else:
+            self.fill(0, depth)
         for sequence in range(1, batch):
             llama_cpp.llama_memory_seq_cp(self.memory, 0, sequence, -1, -1)
 
@@ -70,6 +79,25 @@ class Llama:
         if code != 0:
             raise RuntimeError(f"llama_decode: {code}")
         llama_cpp.llama_synchronize(self.context)
+
+    def repeat(self, depth):
+        """Fills sequence 0: one batch, read into sequence 1 again and again, moved, handed over."""
+        self.fill(0, BATCH_TOKENS)
+        size = llama_cpp.llama_state_seq_get_size(self.context, 0)
+        state = (ctypes.c_uint8 * size)()
+        llama_cpp.llama_state_seq_get_data(self.context, state, size, 0)
+        done = BATCH_TOKENS
+        while done + BATCH_TOKENS <= depth:
+            if not llama_cpp.llama_state_seq_set_data(self.context, state, size, 1):
+                raise RuntimeError("the state of a sequence cannot be read back")
+            llama_cpp.llama_memory_seq_add(self.memory, 1, -1, -1, done)
+            llama_cpp.llama_memory_seq_cp(self.memory, 1, 0, -1, -1)
+            llama_cpp.llama_memory_seq_rm(self.memory, 1, -1, -1)
+            done += BATCH_TOKENS
+        self.fill(done, depth - done)
+        last = llama_cpp.llama_memory_seq_pos_max(self.memory, 0)
+        if last != depth - 1:
+            raise RuntimeError(f"the last position is {last}, not {depth - 1}")
 
     def fill(self, first, count):
         """Positions first..first+count of sequence 0, logits of the last one."""
