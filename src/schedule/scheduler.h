@@ -178,6 +178,7 @@ class Scheduler {
   void leave_running(Sequence& sequence);
   void queue(Sequence& sequence);
 
+  double prefill_token_s() const;
   double prefill_speed() const;
   double seconds_to_place(request::ServiceClass service_class, int ahead) const;
 

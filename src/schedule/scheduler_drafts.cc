@@ -92,7 +92,7 @@ DraftStep Scheduler::draft_step(int decode_rows, int budget) const {
   if (has_prefill) {
     step.most_drafts /= 2;
     // The weights are read for the prompts anyway, so what is free without them is not beside them.
-    step.least_row_s = step_time_.prefill_seconds(0, 1);
+    step.least_row_s = prefill_token_s();
   }
   return step;
 }
