@@ -138,7 +138,7 @@ class Scheduler {
   void schedule_decodes();
   bool give_pages(Sequence& sequence, int tokens);
   void schedule_drafts();
-  bool drafts_give_way(std::span<const DraftCandidate> candidates, int decode_rows) const;
+  bool drafts_give_way() const;
   bool will_prefill() const;
   DraftStep draft_step(int decode_rows, int budget) const;
   void limit_to_target(DraftStep& step, const Sequence& sequence) const;
