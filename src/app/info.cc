@@ -20,7 +20,8 @@ boost::json::object memory_of(const CheckpointPtr& checkpoint) {
   if (const auto bytes = model::Weights::estimate_bytes(checkpoint)) {
     memory["weights_bytes"] = Buffer::taken_bytes(*bytes);
   }
-  const model::DecoderLimits limits{.batch_tokens = EngineOptions().max_num_batched_tokens};
+  const int batch_tokens = EngineOptions().max_num_batched_tokens;
+  const model::DecoderLimits limits{.batch_tokens = batch_tokens, .carry_rows = batch_tokens};
   memory["activation_bytes"] =
       Buffer::taken_bytes(model::Decoder::activation_bytes_for(config, limits, available_cores()));
   memory["kv_bytes_per_token"] = shape.page_bytes() / kernel::kPagePositions;

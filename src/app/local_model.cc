@@ -229,7 +229,16 @@ model::DecoderLimits LocalModel::decoder_limits(const EngineOptions& options,
   const auto batch_tokens =
       static_cast<int>(std::min(int64_t{options.max_num_batched_tokens},
                                 int64_t{plan.max_model_len} * int64_t{options.max_num_seqs}));
-  return {.batch_tokens = batch_tokens, .logit_rows = std::min(32, batch_tokens)};
+  return {.batch_tokens = batch_tokens,
+          .logit_rows = std::min(32, batch_tokens),
+          .carry_rows = batch_tokens};
+}
+
+model::DecoderLimits LocalModel::draft_decoder_limits(const EngineOptions& options,
+                                                      const ContextPlan& plan) {
+  model::DecoderLimits limits = decoder_limits(options, plan);
+  limits.carry_rows = 0;  // what it reads is read in whole pieces
+  return limits;
 }
 
 Result<MemoryNeed> LocalModel::estimate_memory(const EngineOptions& options) {
@@ -252,10 +261,10 @@ Result<MemoryNeed> LocalModel::estimate_memory(const EngineOptions& options) {
   const auto pages = static_cast<size_t>(plan->page_count);
   size_t all_draft_bytes = 0;
   if (*draft) {
-    all_draft_bytes = Buffer::taken_bytes(*draft_bytes) +
-                      Buffer::taken_bytes(pages * plan->draft_page_bytes) +
-                      Buffer::taken_bytes(model::Decoder::activation_bytes_for(
-                          (*draft)->config(), limits, thread_count(options)));
+    all_draft_bytes =
+        Buffer::taken_bytes(*draft_bytes) + Buffer::taken_bytes(pages * plan->draft_page_bytes) +
+        Buffer::taken_bytes(model::Decoder::activation_bytes_for(
+            (*draft)->config(), draft_decoder_limits(options, *plan), thread_count(options)));
   }
   return MemoryNeed{.weight_bytes = Buffer::taken_bytes(*weight_bytes),
                     .kv_bytes = Buffer::taken_bytes(pages * plan->page_bytes),
@@ -279,7 +288,7 @@ Result<void> LocalModel::start_draft(const EngineOptions& options,
   const LocalDraft::Limits limits{
       .kv_shape = model::Decoder::kv_shape(config, kv_type_),
       .page_count = plan_.page_count,
-      .decoder = decoder_limits(options, plan_),
+      .decoder = draft_decoder_limits(options, plan_),
       .model = {.max_sequences = options.max_num_seqs,
                 .max_tokens = std::min(plan_.max_model_len, config.context_length),
                 .guessable_tokens = weights_->head().outputs(),

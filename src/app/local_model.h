@@ -89,6 +89,8 @@ class LocalModel {
   static Result<ContextPlan> plan_context(const EngineOptions& options, const Files& files,
                                           size_t unloaded_bytes);
   static model::DecoderLimits decoder_limits(const EngineOptions& options, const ContextPlan& plan);
+  static model::DecoderLimits draft_decoder_limits(const EngineOptions& options,
+                                                   const ContextPlan& plan);
   Result<void> start_draft(const EngineOptions& options, std::unique_ptr<model::Weights> weights);
   Result<void> start_engine(const EngineOptions& options, MetricRegistry& metrics);
 

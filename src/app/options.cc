@@ -141,10 +141,11 @@ void add_runtime_options(CLI::App& app, EngineOptions& options) {
         const auto policy = parse_numa_policy(text);
         return policy ? std::string() : policy.error().message;
       });
-  add_option(app, "--speculative-config", options.speculative_config,
-             "JSON: method (ngram: prompt lookup, draft_model, or off), model (a small one that "
-             "guesses), num_speculative_tokens, prompt_lookup_max, prompt_lookup_min; answers are "
-             "the same, sooner")
+  add_option(
+      app, "--speculative-config", options.speculative_config,
+      "JSON: method (ngram: prompt lookup, draft_model, or off), model (a small one that "
+      "guesses), num_speculative_tokens, lengths (measured, or longest: whatever they cost), "
+      "prompt_lookup_max, prompt_lookup_min; answers are the same, sooner")
       ->check([](const std::string& text) {
         const auto config = parse_speculative_config(text);
         return config ? std::string() : config.error().message;

@@ -13,8 +13,9 @@ namespace {
 namespace json = boost::json;
 
 constexpr const char* kField = "speculative-config";
-constexpr std::array<std::string_view, 5> kKeys = {"method", "model", "num_speculative_tokens",
-                                                   "prompt_lookup_max", "prompt_lookup_min"};
+constexpr std::array<std::string_view, 6> kKeys = {
+    "method",           "model", "lengths", "num_speculative_tokens", "prompt_lookup_max",
+    "prompt_lookup_min"};
 constexpr const char* kCount = "num_speculative_tokens";
 constexpr const char* kLongest = "prompt_lookup_max";
 constexpr const char* kShortest = "prompt_lookup_min";
@@ -22,7 +23,8 @@ constexpr const char* kShortest = "prompt_lookup_min";
 Result<void> check_keys(const json::object& object) {
   for (const auto& [key, value] : object) {
     if (std::ranges::find(kKeys, std::string_view(key)) != kKeys.end()) continue;
-    return fail_field(kField, "{}: '{}' is not known; known are method, model, {}, {} and {}",
+    return fail_field(kField,
+                      "{}: '{}' is not known; known are method, model, lengths, {}, {} and {}",
                       kField, std::string_view(key), kCount, kLongest, kShortest);
   }
   return {};
@@ -57,6 +59,18 @@ Result<engine::SpeculationMethod> method_of(const json::object& object,
                     "{}: method is {}, must be \"ngram\" (prompt lookup), \"draft_model\" or "
                     "\"off\"",
                     kField, json::serialize(*value));
+}
+
+Result<schedule::DraftLengthRule> lengths_of(const json::object& object) {
+  using schedule::DraftLengthRule;
+  const json::value* const value = object.if_contains("lengths");
+  if (value == nullptr || value->is_null()) return DraftLengthRule::kByMeasurement;
+  if (value->is_string()) {
+    if (value->get_string() == "measured") return DraftLengthRule::kByMeasurement;
+    if (value->get_string() == "longest") return DraftLengthRule::kLongest;
+  }
+  return fail_field(kField, "{}: lengths is {}, must be \"measured\" or \"longest\"", kField,
+                    json::serialize(*value));
 }
 
 // That no key is there which the method would not look at.
@@ -114,7 +128,10 @@ Result<engine::SpeculationConfig> parse_speculative_config(std::string_view text
   if (!longest) return std::unexpected(longest.error());
   const auto shortest = number_of(object, kShortest, engine::kMostLookupTokens);
   if (!shortest) return std::unexpected(shortest.error());
+  const auto lengths = lengths_of(object);
+  if (!lengths) return std::unexpected(lengths.error());
   config.method = *method;
+  config.lengths = *lengths;
   config.draft_model = std::move(*model).value_or("");
   config.num_speculative_tokens = count->value_or(config.num_speculative_tokens);
   if (*longest || *shortest) {

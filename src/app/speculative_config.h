@@ -9,7 +9,9 @@
 // | method                 | "ngram" (prompt lookup), which is meant when there is neither this |
 // |                        | nor a model; "draft_model", which is meant with a model; "off"     |
 // | model                  | the draft model, as commands take models: file, folder or name     |
-// | num_speculative_tokens | 1 to 64: at most so many; how many pay is measured                 |
+// | num_speculative_tokens | 1 to 64: at most so many                                           |
+// | lengths                | "measured": as many as pay, by measurement; what is meant when it  |
+// |                        | is not given; "longest": as many as may be, whatever they cost     |
 // | prompt_lookup_max      | 1 to 16: the longest sequence of last tokens that is looked up     |
 // | prompt_lookup_min      | 1 to prompt_lookup_max: the shortest                               |
 //

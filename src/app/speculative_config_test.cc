@@ -43,6 +43,18 @@ TEST(SpeculativeConfig, AModelIsADraftModel) {
   }
 }
 
+TEST(SpeculativeConfig, LengthsAreMeasuredUnlessTheLongestAreAskedFor) {
+  using schedule::DraftLengthRule;
+  EXPECT_EQ(parse_speculative_config("{}")->lengths, DraftLengthRule::kByMeasurement);
+  EXPECT_EQ(parse_speculative_config(R"({"lengths": "measured"})")->lengths,
+            DraftLengthRule::kByMeasurement);
+  EXPECT_EQ(parse_speculative_config(R"({"model": "small", "lengths": "longest"})")->lengths,
+            DraftLengthRule::kLongest);
+  const auto wrong = parse_speculative_config(R"({"lengths": 3})");
+  ASSERT_FALSE(wrong);
+  EXPECT_THAT(wrong.error().message, HasSubstr("lengths is 3, must be"));
+}
+
 TEST(SpeculativeConfig, OneLengthStandsForBoth) {
   const auto longest = parse_speculative_config(R"({"prompt_lookup_max": 7})");
   EXPECT_EQ(longest->prompt_lookup_min, 7);

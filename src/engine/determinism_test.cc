@@ -106,7 +106,9 @@ class Bench {
     const kernel::KernelTable& table = *kernel::table(how.isa);
     auto decoder = model::Decoder::create(
         {.weights = *weights_, .table = table, .pool = pool_, .store = *store},
-        {.batch_tokens = how.budget, .logit_rows = std::min(8, how.budget)});
+        {.batch_tokens = how.budget,
+         .logit_rows = std::min(8, how.budget),
+         .carry_rows = how.budget});
     MetricRegistry registry;
     EngineMetrics metrics(registry, "model");
     SpeculationConfig speculation;

@@ -88,10 +88,12 @@ class Pair {
     kv::PageStore store = target_.make_store(how.pages);
     kv::PageStore draft_store = draft_.make_store(how.draft_pages);
     const kernel::KernelTable& table = kernel::best_table();
-    const model::DecoderLimits limits{.batch_tokens = how.budget,
-                                      .logit_rows = std::min(kLogitRows, how.budget)};
+    model::DecoderLimits limits{.batch_tokens = how.budget,
+                                .logit_rows = std::min(kLogitRows, how.budget),
+                                .carry_rows = how.budget};
     const auto decoder = *model::Decoder::create(
         {.weights = *target_.weights, .table = table, .pool = pool_, .store = store}, limits);
+    limits.carry_rows = 0;
     const auto draft_decoder = *model::Decoder::create(
         {.weights = *draft_.weights, .table = table, .pool = pool_, .store = draft_store}, limits);
     DraftModel drafter({.model = *draft_decoder, .table = table, .pool = pool_, .clock = clock_},

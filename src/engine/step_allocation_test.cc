@@ -31,7 +31,7 @@ TEST_P(StepAllocation, AForwardPassTakesNothingFromTheHeap) {
   ASSERT_TRUE(store);
   const auto decoder = model::Decoder::create(
       {.weights = **weights, .table = kernel::best_table(), .pool = pool, .store = *store},
-      {.batch_tokens = 64, .logit_rows = 2});
+      {.batch_tokens = 64, .logit_rows = 2, .carry_rows = 24});
   ASSERT_TRUE(decoder);
   std::vector<uint32_t> pages(kPages);
   std::iota(pages.begin(), pages.end(), 0U);
@@ -52,10 +52,34 @@ TEST_P(StepAllocation, AForwardPassTakesNothingFromTheHeap) {
     const int rows[] = {static_cast<int>(count) - 1, static_cast<int>(count)};
     (*decoder)->logits(rows, logits.data());
   };
+  // A chunk that is carried through the layers, one or two in a step, beside single tokens.
+  const auto carry = [&](int first, int count) {
+    const std::span<const TokenId> known(tokens);
+    const int layer_count = (*decoder)->layer_count();
+    int decoded = first / 2;
+    for (int layer = 0; layer < layer_count; ++decoded) {
+      const int layers = std::min(1 + layer % 2, layer_count - layer);
+      const model::ForwardPiece pieces[] = {
+          {.tokens = known.subspan(static_cast<size_t>(decoded), 1),
+           .first_position = decoded,
+           .pages = std::span(pages).subspan(kPages / 2)},
+          {.tokens = known.subspan(static_cast<size_t>(first), static_cast<size_t>(count)),
+           .first_position = first,
+           .pages = std::span(pages).first(kPages / 2),
+           .layers = {layer, layer + layers},
+           .carry_row = 2}};
+      (*decoder)->forward(pieces);
+      layer += layers;
+      const int rows[] = {0, count};
+      (*decoder)->logits(std::span(rows).first(layer == layer_count ? 2 : 1), logits.data());
+    }
+  };
   step(0, 60);  // buffers grow to their size
+  carry(60, 12);
   const int64_t before = heap_allocation_count();
-  step(60, 30);
-  for (int position = 90; position < 120; ++position)
+  step(72, 18);
+  carry(90, 20);
+  for (int position = 110; position < 120; ++position)
     step(position, 1);
   EXPECT_EQ(heap_allocation_count() - before, 0);
 }

@@ -68,7 +68,7 @@ Layout lay_out(const ModelConfig& c, const DecoderLimits& limits, int thread_cou
   at.rows256 = take_quantized(carver, room, 256);
   at.states = carver.take<float>(as_size(state_count(c, thread_count)) *
                                  as_size(c.head_width + kernel::kStateHeaderFloats));
-  at.carried = carver.take<float>(as_size(limits.batch_tokens) * as_size(c.width));
+  at.carried = carver.take<float>(as_size(limits.carry_rows) * as_size(c.width));
   at.scratch = carver.take<uint8_t>(kScratchBytes * as_size(thread_count));
   at.experts = Experts::lay_out(c, limits.batch_tokens, thread_count, carver);
   at.bytes = carver.used();
@@ -253,8 +253,8 @@ void Decoder::keep_carried(std::span<const ForwardPiece> pieces) {
   const float* rows = hidden_ + as_size(whole_.row_count) * width;
   for (const ForwardPiece& piece : pieces) {
     const auto count = static_cast<int>(piece.tokens.size());
-    CHECK(piece.carry_row >= 0 && piece.carry_row <= limits_.batch_tokens - count,
-          "rows {} and {} more of {}", piece.carry_row, count, limits_.batch_tokens);
+    CHECK(piece.carry_row >= 0 && piece.carry_row <= limits_.carry_rows - count,
+          "rows {} and {} more of {}", piece.carry_row, count, limits_.carry_rows);
     std::copy_n(rows, as_size(count) * width, carried_ + as_size(piece.carry_row) * width);
     rows += as_size(count) * width;
   }

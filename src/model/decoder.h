@@ -38,6 +38,7 @@ namespace inferno::model {
 struct DecoderLimits {
   int batch_tokens = 512;  // rows of the largest forward()
   int logit_rows = 32;     // rows of the largest logits()
+  int carry_rows = 0;      // that may be carried from one forward() to another; 0: pieces are whole
 };
 
 class Decoder final : public ForwardPass {
@@ -64,7 +65,7 @@ class Decoder final : public ForwardPass {
   void forward(std::span<const ForwardPiece> pieces) override;
   void logits(std::span<const int> rows, float* out) override;
   void copy_page(PageId from, PageId to) override { store_.copy_page(from, to); }
-  int layer_count() const override { return config().layer_count; }
+  int layer_count() const override { return limits_.carry_rows > 0 ? config().layer_count : 1; }
   int vocab_size() const override { return weights_.head().outputs(); }
   int max_logit_rows() const override { return limits_.logit_rows; }
 
@@ -159,7 +160,7 @@ class Decoder final : public ForwardPass {
   kernel::QuantizedRows rows256_{};
   const float* input_floats_ = nullptr;
   float* states_ = nullptr;     // of attention whose spans several threads share
-  float* carried_ = nullptr;    // [T, D]: rows of carried pieces between calls
+  float* carried_ = nullptr;    // [carry_rows, D]: rows of carried pieces between calls
   uint8_t* scratch_ = nullptr;  // per worker
   std::vector<Segment> segments_;
   Batch all_;                       // the rows of all pieces

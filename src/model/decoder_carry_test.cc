@@ -36,7 +36,7 @@ class DecoderCarry : public ::testing::TestWithParam<const char*> {
     store_ = std::move(*store);
     auto decoder = Decoder::create(
         {.weights = *weights_, .table = kernel::best_table(), .pool = pool_, .store = *store_},
-        {.batch_tokens = 128, .logit_rows = 8});
+        {.batch_tokens = 128, .logit_rows = 8, .carry_rows = 64});
     ASSERT_TRUE(decoder);
     decoder_ = std::move(*decoder);
     pages_.resize(kPages);
@@ -110,6 +110,23 @@ TEST_P(DecoderCarry, GivesTheBitsOfOneCall) {
     forward({piece(2, kKnown + kCarried, 1)});
     EXPECT_EQ(logits(0), expected_next) << at_once << " layers at once";
   }
+}
+
+TEST_P(DecoderCarry, HasNoRowsForPiecesThatAreNeverCarried) {
+  constexpr int kRows = 100;
+  const ModelConfig& config = decoder_->config();
+  const DecoderLimits whole{.batch_tokens = 128, .logit_rows = 8};
+  DecoderLimits carrying = whole;
+  carrying.carry_rows = kRows;
+  const size_t whole_bytes = Decoder::activation_bytes_for(config, whole, 2);
+  const size_t bytes = Decoder::activation_bytes_for(config, carrying, 2);
+  EXPECT_GE(bytes - whole_bytes, kRows * sizeof(float) * static_cast<size_t>(config.width));
+  EXPECT_EQ(decoder_->layer_count(), config.layer_count);
+  const auto decoder = Decoder::create(
+      {.weights = *weights_, .table = kernel::best_table(), .pool = pool_, .store = *store_},
+      whole);
+  ASSERT_TRUE(decoder);
+  EXPECT_EQ((*decoder)->layer_count(), 1) << "so nobody carries anything through it";
 }
 
 INSTANTIATE_TEST_SUITE_P(Models, DecoderCarry,

@@ -1,26 +1,26 @@
 // How many prompt tokens a step may take on top of its decode rows, and through how many layers.
 //
-// A prompt computed in one piece would stop every running stream for as long as that takes. The
-// limit is the time a step may last:
+// A prompt in one piece would stop every stream for as long as it takes. The limit is the time a
+// step may last:
 //
 //   no row decodes        as long as it likes: the token budget is the only limit
 //   rows with a class     the strictest time per token of their classes, with a margin
 //   rows without one      the same with the standard class's, and max_itl_stretch times what the
-//                         step takes without prefill, unless more requests wait than rows decode:
-//                         then smooth streams would cost those who wait more than they are worth
+//                         step takes without prefill, unless more requests wait than rows decode,
+//                         whom smooth streams would cost too much
 //
 // The strictest of these holds. Whatever it is, prefill has a share of the time: a step may always
 // be longer by kLeastShare, and takes a token at least. So prompts advance at about a fifth of the
-// speed they have without streams (a tenth where a token costs half of the share or more, as
-// tokens are whole), however deep they are and however slow the model. Only one step in
-// StepTimeModel::kProbeSteps takes none, to measure what a step takes without. While the
-// step-time model has not learned enough, kUnlearnedTokens go through in kUnlearnedParts.
+// speed they have without streams (a tenth where a token costs half of the share or more), however
+// deep they are and slow the model. A least number of tokens could not promise that: what one costs
+// grows with its position. Only one step in StepTimeModel::kProbeSteps takes none, to measure what
+// a step takes without. While the model has not learned enough, kUnlearnedTokens go through in
+// kUnlearnedParts, or at once where more requests wait than rows decode.
 //
-// A least number of tokens could not keep the promise: what a token costs grows with its position,
-// for a small model several times within 4,000 of them. And few tokens cost more each than many:
-// another block of a kernel's rows, the reading of all that lies before them. So where the time is
-// not enough for kCarriedTokens at once, as many are taken a few layers at a time, in steps one
-// after the other: each is longer by its share, and the tokens cost what they do in one piece.
+// Few tokens cost more each than many: another block of a kernel's rows, the reading of all that
+// lies before them. So where the time is not enough for kCarriedTokens at once, up to so many are
+// taken a few layers at a time, in steps one after the other. Time that is not enough for another
+// layer is lost: of steps, and tokens to fill them, there are as many as get most through a step.
 //
 // Threads: belongs to the engine thread; one for every step. Cost: O(rows) to construct.
 #pragma once
@@ -41,9 +41,9 @@ class ChunkSizer {
   static constexpr double kLeastShare = 0.25;
   // Prompt tokens that a step may take at least: what a token costs may be more than the share.
   static constexpr int kLeastTokens = 1;
-  // Prompt tokens that are carried through the layers together: enough that one costs little more
-  // than among 512, few enough that a request that comes meanwhile, and is not so urgent that they
-  // begin anew after it, waits for at most as many steps as there are layers.
+  // The most prompt tokens that are carried through the layers together: enough that one costs
+  // little more than among 512, few enough that a request that comes meanwhile, and is not so
+  // urgent that they begin anew after it, waits for at most as many steps as there are layers.
   static constexpr int kCarriedTokens = 64;
   // What a step may take before the model knows what it costs: few enough that streams go on while
   // it learns, which takes some such steps. Where they can be carried, they are in so many parts.
@@ -59,13 +59,14 @@ class ChunkSizer {
 
   // The most tokens of a prompt, from position `first` on, that may still be added, to be computed
   // in this step or, as far as layers_of() says, in the next ones. Unlimited: INT_MAX.
+  // Cost: O(square root of the layers).
   int limit(int first) const;
 
   // Records that `count` tokens from `first` on were added.
   void spend(int first, int count);
 
-  // Of `left` layers that the tokens added have still to go through, how many they may in this
-  // step: one at least; none in a measuring step.
+  // Of `left` layers that the tokens added have still to go through, how many they are to in this
+  // step, so that it takes few steps and those are alike: one at least; none in a measuring step.
   int layers_of(int left) const;
 
   // Whether the tokens added do not come through all layers in this step.
@@ -75,6 +76,8 @@ class ChunkSizer {
   bool is_limited() const { return is_limited_; }
 
  private:
+  int fastest_count(int first) const;
+
   const StepTimeModel& model_;
   bool is_limited_ = false;
   bool is_measuring_ = false;
@@ -82,6 +85,7 @@ class ChunkSizer {
   double most_s_ = 0.0;   // what prefill may add to the step
   double spent_s_ = 0.0;  // by the tokens added, through all layers
   int least_tokens_ = kLeastTokens;
+  int unlearned_parts_ = kUnlearnedParts;
   int spent_tokens_ = 0;
 };
 

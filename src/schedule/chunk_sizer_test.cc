@@ -123,11 +123,52 @@ TEST(ChunkSizer, CarriesTokensForWhichAStepHasNoTime) {
   world.config.max_itl_stretch = 1.5;  // 10 ms more: 10 tokens
   world.config.layer_count = 20;
   ChunkSizer sizer(*world.plan, model, 0, world.config);
-  EXPECT_EQ(sizer.limit(0), ChunkSizer::kCarriedTokens);
+  EXPECT_NEAR(sizer.limit(0), 50, 1) << "64 take 6.4 steps: 7, as many as 66";
   sizer.spend(0, 40);
-  EXPECT_EQ(sizer.limit(40), ChunkSizer::kCarriedTokens - 40);
-  EXPECT_NEAR(sizer.layers_of(20), 5, 1) << "10 of 40 ms";
+  EXPECT_NEAR(sizer.limit(40), 10, 1);
+  EXPECT_EQ(sizer.layers_of(20), 5) << "10 of 40 ms";
   EXPECT_EQ(sizer.layers_of(2), 2);
+}
+
+// Whatever time there is and however many layers: in the steps that a chunk takes no time for many
+// more tokens is left over.
+TEST(ChunkSizer, FillsTheStepsThatAChunkTakes) {
+  const StepTimeModel model = taught();
+  for (const int layer_count : {2, 3, 7, 12, 28, 30, 80}) {
+    for (const double stretch : {1.26, 1.3, 1.45, 1.7, 1.95, 2.3, 3.1}) {
+      World world;
+      world.add_decode();
+      world.config.max_itl_stretch = stretch;
+      world.config.layer_count = layer_count;
+      const double most_s = (stretch - 1.0) * 0.02;
+      ChunkSizer sizer(*world.plan, model, 0, world.config);
+      const int tokens = sizer.limit(0);
+      sizer.spend(0, tokens);
+      int steps = 0;
+      int longest = 0;
+      for (int left = layer_count; left > 0; ++steps) {
+        const int layers = sizer.layers_of(left);
+        longest = std::max(longest, layers);
+        left -= layers;
+      }
+      EXPECT_LE(0.001 * tokens * longest / layer_count, 1.1 * most_s)
+          << layer_count << " layers, " << stretch;
+      EXPECT_GE(0.001 * tokens / steps, 0.85 * most_s) << layer_count << " layers, " << stretch;
+    }
+  }
+}
+
+// A little more than the time there is in each of two steps does not make three.
+TEST(ChunkSizer, TakesTheStepsItCutAChunkForThoughPredictionsMove) {
+  const StepTimeModel model = taught();
+  World world;
+  world.add_decode();
+  world.config.layer_count = 30;
+  world.config.max_itl_stretch = 2.0;  // 20 ms more
+  ChunkSizer sizer(*world.plan, model, 0, world.config);
+  sizer.spend(0, 41);
+  EXPECT_EQ(sizer.layers_of(30), 15);
+  EXPECT_EQ(sizer.layers_of(15), 15);
 }
 
 TEST(ChunkSizer, CarriesThroughOneLayerAtLeast) {
@@ -166,6 +207,19 @@ TEST(ChunkSizer, CarriesByPartsBeforeItKnowsEnough) {
   EXPECT_EQ(sizer.layers_of(20), 20 / ChunkSizer::kUnlearnedParts);
   const ChunkSizer alone(StepPlan(world.config), model, 0, world.config);
   EXPECT_EQ(alone.layers_of(20), 20) << "nobody decodes";
+}
+
+TEST(ChunkSizer, CarriesNothingBeforeItKnowsEnoughWhenMoreWaitThanRun) {
+  const StepTimeModel model;
+  World world;
+  world.add_decode();
+  world.config.layer_count = 20;
+  world.config.targets[1].tpot_s = 0.5;
+  ChunkSizer sizer(*world.plan, model, 2, world.config);
+  EXPECT_EQ(sizer.limit(0), ChunkSizer::kUnlearnedTokens);
+  sizer.spend(0, ChunkSizer::kUnlearnedTokens);
+  EXPECT_EQ(sizer.layers_of(20), 20);
+  EXPECT_FALSE(sizer.needs_more_steps());
 }
 
 TEST(ChunkSizer, SpendsTheTimeThereIs) {

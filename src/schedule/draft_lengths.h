@@ -33,7 +33,8 @@
 
 namespace inferno::schedule {
 
-// How lengths are chosen: kByMeasurement as above, kLongest whatever it costs (for tests).
+// How lengths are chosen: kByMeasurement as above, kLongest whatever it costs (to compare with, and
+// for tests).
 enum class DraftLengthRule : uint8_t { kByMeasurement, kLongest };
 
 // The most drafts of a sequence in a step; 0: none.

@@ -79,6 +79,7 @@ std::span<const ScheduledChunk> Scheduler::schedule(TimePoint now) {
   } else {
     schedule_carried();
   }
+  admit_single_rows();
   carry(prefill_layers_);
   append_drafts();
   stats_.restricted_steps += is_restricted_ ? 1 : 0;
@@ -130,6 +131,18 @@ void Scheduler::schedule_carried() {
   if (layers == 0) return;
   for (Sequence* const sequence : carried_)
     plan_.add(*sequence, sequence->carried_count);
+}
+
+// Whatever is left for prefill, or carried: those next in order who have one token to compute
+// begin. A row more is all they cost. Nobody gives way to them.
+void Scheduler::admit_single_rows() {
+  while (plan_.budget() > 0 && !is_closed_ && !lane_is_due()) {
+    Sequence* const next = queue_.front();
+    if (next == nullptr || unshared_tokens(*next) != 1) return;
+    if (try_admit(*next) != Outcome::kAdmitted) return;
+    if (queue_.aged_front(now_)) ++overtaken_count_;
+    plan_.add(*next, 1);
+  }
 }
 
 int Scheduler::carried_tokens() const {

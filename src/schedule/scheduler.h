@@ -7,10 +7,10 @@
 //
 // A step hands out a budget of tokens: decode rows first, then prompts in the policy's order, as
 // many tokens as keep the running streams smooth (chunk_sizer.h); more than fit into a step are
-// carried, by a few layers in each of the next, which take no others. A sequence is admitted with
-// the pages of all its tokens; it may be preempted for pages, or to make place (preemption.h). One
-// alone always fits (the engine refuses longer ones) and the most important running one never
-// gives way, so something always advances: no deadlock, no lost token. A decode row may be
+// carried, by a few layers in each of the next, which take no others but such as have one token to
+// compute. A sequence is admitted with the pages of all its tokens; it may be preempted for pages,
+// or to make place (preemption.h). One alone always fits (the engine refuses longer ones) and the
+// most important running one never gives way: no deadlock, no lost token. A decode row may be
 // followed by drafts (draft_lengths.h), which take pages that are left over and nobody's place.
 //
 // Nothing starves under slo: who has waited or prefilled for A = ageing_s in all enters the aged
@@ -138,7 +138,7 @@ class Scheduler {
   void schedule_decodes();
   bool give_pages(Sequence& sequence, int tokens);
   void schedule_drafts();
-  bool drafts_give_way(std::span<const DraftCandidate> candidates, int decode_rows) const;
+  bool drafts_give_way() const;
   bool will_prefill() const;
   DraftStep draft_step(int decode_rows, int budget) const;
   void limit_to_target(DraftStep& step, const Sequence& sequence) const;
@@ -148,6 +148,7 @@ class Scheduler {
   void append_drafts();
   void schedule_prefills();
   void schedule_carried();
+  void admit_single_rows();
   int carried_tokens() const;
   void carry(Range layers);
   bool is_carried_overtaken();
@@ -167,6 +168,7 @@ class Scheduler {
   Outcome admit_next(Sequence& sequence);
   Outcome try_admit(Sequence& sequence);
   Outcome try_fork(Sequence& sequence, const Sequence& parent);
+  int unshared_tokens(const Sequence& sequence);
   Sequence* running_parent(const Sequence& sequence);
   bool defer_to_computer(Sequence& sequence, int cached_tokens);
   void defer(Sequence& sequence, Sequence& computer, int tokens);
@@ -178,6 +180,7 @@ class Scheduler {
   void leave_running(Sequence& sequence);
   void queue(Sequence& sequence);
 
+  double prefill_token_s() const;
   double prefill_speed() const;
   double seconds_to_place(request::ServiceClass service_class, int ahead) const;
 

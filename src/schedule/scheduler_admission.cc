@@ -85,6 +85,15 @@ Scheduler::Outcome Scheduler::try_admit(Sequence& sequence) {
   return Outcome::kAdmitted;
 }
 
+// Tokens that a waiting sequence would have to compute if it were admitted now.
+int Scheduler::unshared_tokens(const Sequence& sequence) {
+  if (const Sequence* const parent = running_parent(sequence)) {
+    return parent->computed < parent->prompt_count ? sequence.token_count() : 1;
+  }
+  const bool adopts = config_.prefix_caching && sequence.reads_prefix_cache;
+  return sequence.token_count() - (adopts ? sequence.table.cached_prefix_tokens(pool_) : 0);
+}
+
 // The sequence that this one is a fork of, when it runs and has the same prompt
 // (and salt, as far as block names tell).
 Sequence* Scheduler::running_parent(const Sequence& sequence) {

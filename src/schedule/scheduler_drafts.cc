@@ -35,7 +35,7 @@ int expected_rest(const Sequence& sequence) {
 
 // To be called while the plan holds decode rows and nothing else.
 void Scheduler::schedule_drafts() {
-  if (draft_limits_.most_tokens == 0) return;
+  if (draft_limits_.most_tokens == 0 || drafts_give_way()) return;
   draft_candidates_.clear();
   for (const ScheduledChunk& chunk : plan_.chunks()) {
     Sequence& sequence = *chunk.sequence;
@@ -49,7 +49,6 @@ void Scheduler::schedule_drafts() {
     draft_candidates_.push_back({.sequence = &sequence, .most = most, .acceptance = acceptance});
   }
   if (draft_candidates_.empty()) return;
-  if (drafts_give_way(draft_candidates_, static_cast<int>(plan_.chunks().size()))) return;
   const int budget = std::max(0, plan_.budget() - carried_tokens());
   DraftStep step = draft_step(static_cast<int>(plan_.chunks().size()), budget);
   for (const ScheduledChunk& chunk : plan_.chunks())
@@ -60,15 +59,20 @@ void Scheduler::schedule_drafts() {
 }
 
 // Streams that are to keep their pace beside a prompt keep that of steps without drafts, which is
-// the fastest of them all: what time there is beyond it is the prompt's.
-bool Scheduler::drafts_give_way(std::span<const DraftCandidate> candidates, int decode_rows) const {
+// the fastest of them all: what time there is beyond it is the prompt's. The same streams as with
+// prefill (chunk_sizer.h), whether they have drafts themselves or not.
+bool Scheduler::drafts_give_way() const {
   if (draft_limits_.rule == DraftLengthRule::kLongest || config_.max_itl_stretch <= 0.0) {
     return false;
   }
-  if (waiting_count() > decode_rows || !will_prefill()) return false;
-  return std::ranges::any_of(candidates, [](const DraftCandidate& candidate) {
-    return !candidate.sequence->traits.service_class;
-  });
+  int decode_rows = 0;
+  bool has_unclassed = false;
+  for (const Sequence* const sequence : running_) {
+    if (sequence->pending_count() != 1) continue;
+    ++decode_rows;
+    has_unclassed |= !sequence->traits.service_class;
+  }
+  return has_unclassed && waiting_count() <= decode_rows && will_prefill();
 }
 
 // Whether the next step is likely to have prompts to compute.
@@ -92,7 +96,7 @@ DraftStep Scheduler::draft_step(int decode_rows, int budget) const {
   if (has_prefill) {
     step.most_drafts /= 2;
     // The weights are read for the prompts anyway, so what is free without them is not beside them.
-    step.least_row_s = step_time_.prefill_seconds(0, 1);
+    step.least_row_s = prefill_token_s();
   }
   return step;
 }
@@ -106,7 +110,7 @@ void Scheduler::limit_to_target(DraftStep& step, const Sequence& sequence) const
 
 int Scheduler::choose_offers(std::span<DraftCandidate> candidates, const RowCost& pass_cost) {
   const auto decode_rows = static_cast<int>(candidates.size());
-  if (drafts_give_way(candidates, decode_rows)) {
+  if (drafts_give_way()) {
     for (DraftCandidate& candidate : candidates)
       candidate.chosen = 0;
     return kLeastCatchUpRows;

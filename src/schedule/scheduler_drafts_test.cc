@@ -273,6 +273,47 @@ TEST(SchedulerDrafts, GiveWayToAPromptWhereStreamsAreToKeepTheirPace) {
   EXPECT_GT(drafts_beside_a_prompt(0.0), 0);
 }
 
+// Only one of two streams has drafts, and a class of its own; the other one is to keep its pace.
+// What is offered and what is computed follow one rule.
+TEST(SchedulerDrafts, OfOneStreamGiveWayForTheSakeOfAnother) {
+  kv::BlockPool pool(4000);
+  Scheduler scheduler({.max_num_batched_tokens = 64}, pool, {.most_tokens = 7});
+  ManualClock clock;
+  auto drafting = sequence_of(1, 4, 5000);
+  drafting->traits.service_class = request::ServiceClass::kBatch;
+  const auto stream = sequence_of(2, 4, 5000);
+  const auto prompt = sequence_of(3, 3000, 1);
+  scheduler.add(*drafting, clock.now());
+  scheduler.add(*stream, clock.now());
+  int drafts = 0;
+  for (int step = 0; step < 130; ++step) {
+    if (step == 100) scheduler.add(*prompt, clock.now());
+    const auto chunks = scheduler.schedule(clock.now());
+    clock.advance(seconds_of(chunks));
+    scheduler.complete_step(clock.now());
+    int hits = 0;
+    for (const ScheduledChunk& chunk : chunks) {
+      if (!chunk.yields) continue;
+      for (int i = 0; i <= chunk.draft_count; ++i) {
+        chunk.sequence->tokens.push_back(1);
+        if (i < chunk.draft_count) scheduler.accept_draft(*chunk.sequence, clock.now());
+      }
+      if (chunk.sequence == drafting.get()) hits = chunk.draft_count;
+    }
+    drafts += step < 100 ? hits : 0;
+    EXPECT_TRUE(step < 100 || hits == 0) << "step " << step;
+    scheduler.learn_drafts(*drafting, {.hits = hits + 1});
+    drafting->draft_offer.assign(7, 1);
+    drafting->draft_match_length = DraftAcceptance::kModelMatch;
+    RowCost pass_cost;
+    pass_cost.learn(1, 0.001);
+    DraftCandidate candidate{.sequence = drafting.get(), .most = 7, .backlog = 1};
+    scheduler.choose_offers({&candidate, 1}, pass_cost);
+    EXPECT_TRUE(step < 100 || candidate.chosen == 0) << "step " << step;
+  }
+  EXPECT_GT(drafts, 100);
+}
+
 TEST(SchedulerDrafts, OfAModelAreMadeWherePayingAndNotWhereNot) {
   const double plain = speed_of(1, {}, Guesses::kRight);
   EXPECT_GT(drafted_speed(0.005, Guesses::kRight), 4.0 * plain);

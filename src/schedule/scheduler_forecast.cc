@@ -5,14 +5,20 @@
 
 namespace inferno::schedule {
 
+// What a prompt token adds to a step, as one of so many as go together beside streams: with its
+// part of what the first of them costs more.
+double Scheduler::prefill_token_s() const {
+  constexpr int kSample = ChunkSizer::kCarriedTokens;
+  return (step_time_.first_prefill_seconds() + step_time_.prefill_seconds(0, kSample)) / kSample;
+}
+
 // Prompt tokens per second: what one more token adds to a step once that is known, as the measured
 // rate counts the decode rows beside them too, and the reading of the weights.
 double Scheduler::prefill_speed() const {
-  constexpr int kSample = 256;
   const double measured = prefill_rate_.per_s();
   if (!step_time_.is_trusted()) return measured;
-  const double seconds = step_time_.prefill_seconds(0, kSample);
-  return seconds > 0.0 ? std::max(measured, kSample / seconds) : measured;
+  const double seconds = prefill_token_s();
+  return seconds > 0.0 ? std::max(measured, 1.0 / seconds) : measured;
 }
 
 LoadForecast Scheduler::forecast(TimePoint) const {

@@ -58,6 +58,7 @@ class World {
     config_.targets = {ServiceTarget{0.2, 0.05}, ServiceTarget{1.0, 0.1}, ServiceTarget{}};
     if (below(3) != 0) drafts_.most_tokens = 1 + below(20);
     if (below(2) == 0) drafts_.rule = DraftLengthRule::kLongest;
+    most_live_ = below(2) == 0 ? 40 : 8;
     scheduler_.emplace(config_, *pool_, drafts_);
     slots_.resize(static_cast<size_t>(pages * kv::kPageTokens));
   }
@@ -66,7 +67,7 @@ class World {
     switch (below(10)) {
       case 0:
       case 1:
-        if (live_.size() < 40) add();
+        if (live_.size() < most_live_) add();
         break;
       case 2:
         if (below(4) == 0 && !live_.empty()) end(any());
@@ -328,6 +329,7 @@ class World {
   int capacity_ = 0;
   SchedulerConfig config_;
   DraftLimits drafts_;
+  size_t most_live_ = 0;  // crowded or not: then more is carried
   ManualClock clock_;
   std::optional<kv::BlockPool> pool_;
   std::optional<Scheduler> scheduler_;

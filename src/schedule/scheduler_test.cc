@@ -312,6 +312,45 @@ TEST(SchedulerFork, WaitsForAParentThatPrefills) {
   EXPECT_EQ(engine.sequence(child).cached_count, 199);
 }
 
+// Streams beside which a long prompt is carried, and one after the other: a fork of the first, a
+// prompt that is in the cache but for its last token, one that is not, and one behind it.
+TEST(SchedulerFork, AndWhoeverHasOneTokenToComputeBeginsBesideWhatIsCarried) {
+  kv::BlockPool pool(1000);
+  Scheduler scheduler({.layer_count = 20}, pool);
+  std::vector<std::unique_ptr<Sequence>> streams;
+  for (int i = 0; i < 4; ++i) {
+    streams.push_back(sequence_of(static_cast<uint64_t>(i + 1), 33, 1000 * i));
+    scheduler.add(*streams.back(), kStart);
+  }
+  run_step(scheduler, scheduler.schedule(kStart));
+  const auto prompt = sequence_of(5, 3000, 10'000);
+  scheduler.add(*prompt, kStart);
+  run_step(scheduler, scheduler.schedule(kStart));
+  ASSERT_GT(prompt->carried_count, 0);
+  const auto fork = sequence_of(6, 33, 0);
+  fork->traits.fork_of = RequestId{1};
+  const auto cached = sequence_of(7, 33, 0);
+  const auto other = sequence_of(8, 33, 50'000);
+  const auto behind = sequence_of(9, 33, 0);
+  for (Sequence* const sequence : {fork.get(), cached.get(), other.get(), behind.get()})
+    scheduler.add(*sequence, kStart);
+  const auto chunks = scheduler.schedule(kStart);
+  ASSERT_EQ(chunks.size(), 7u);
+  EXPECT_EQ(chunks[4].sequence, fork.get());
+  EXPECT_EQ(chunks[5].sequence, cached.get());
+  for (const ScheduledChunk& chunk : chunks.first(6)) {
+    EXPECT_EQ(chunk.count, 1);
+    EXPECT_TRUE(chunk.yields);
+    EXPECT_EQ(chunk.layers.end, 20);
+  }
+  EXPECT_EQ(chunks[6].sequence, prompt.get());
+  EXPECT_TRUE(chunks[6].is_unfinished);
+  run_step(scheduler, chunks);
+  EXPECT_EQ(fork->generated_count(), 1);
+  EXPECT_EQ(cached->generated_count(), 1);
+  EXPECT_EQ(scheduler.waiting_count(), 2) << "a prompt waits, and nobody overtakes it";
+}
+
 TEST(SchedulerFork, GoesTheOrdinaryWayWhenItsParentIsGoneOrAnother) {
   TestEngine engine(config_with(Policy::kSlo), 100);
   const uint64_t parent = engine.submit(from_stream(0, 40, 1));

@@ -1,6 +1,7 @@
 #include "schedule/step_plan.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "base/check.h"
 #include "schedule/step_time_model.h"
@@ -49,7 +50,10 @@ void StepPlan::add_drafts(Sequence& sequence, int count) {
 }
 
 void StepPlan::carry_prefills(Range layers) {
-  std::ranges::partition(chunks_, &ScheduledChunk::is_decode);
+  // By their places so far: std::stable_partition would take from the heap.
+  std::ranges::sort(chunks_, {}, [](const ScheduledChunk& chunk) {
+    return std::pair(!chunk.is_decode(), chunk.sequence->chunk_index);
+  });
   for (size_t i = 0; i < chunks_.size(); ++i) {
     ScheduledChunk& chunk = chunks_[i];
     chunk.sequence->chunk_index = static_cast<int>(i);

@@ -53,7 +53,8 @@ class StepPlan {
   void add_drafts(Sequence& sequence, int count);
 
   // Says through which layers the chunks that are not decode rows go; they come last from now on,
-  // and nothing is added any more. Without this all go through all layers.
+  // in the order in which they were added, like those before them; and nothing is added any more.
+  // Without this all go through all layers.
   void carry_prefills(Range layers);
 
   // Takes a sequence out, when it is in, and gives its tokens back to the budget.

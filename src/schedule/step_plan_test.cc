@@ -89,6 +89,31 @@ TEST(StepPlan, CarriesWhatIsNotADecodeRow) {
   EXPECT_EQ(plan.planned_of(*prefill), 20);
 }
 
+TEST(StepPlan, KeepsTheOrderOfWhatItCarriesAndOfWhatItDoesNot) {
+  SchedulerConfig config;
+  config.max_num_seqs = 40;
+  config.layer_count = 2;
+  StepPlan plan(config);
+  plan.clear();
+  std::vector<std::unique_ptr<Sequence>> sequences;
+  for (int i = 0; i < config.max_num_seqs; ++i) {
+    const auto id = static_cast<uint64_t>(i);
+    sequences.push_back(make_sequence(id, counting_tokens(0, 20)));
+    const bool decodes = i % 3 == 1;
+    if (decodes) sequences.back()->computed = 19;
+    plan.add(*sequences.back(), decodes ? 1 : 2);
+  }
+  plan.carry_prefills({0, 1});
+  const auto chunks = plan.chunks();
+  for (size_t i = 0; i < chunks.size(); ++i) {
+    EXPECT_EQ(chunks[i].sequence->chunk_index, static_cast<int>(i));
+    if (i == 0) continue;
+    const bool changes_kind = chunks[i - 1].is_decode() && !chunks[i].is_decode();
+    EXPECT_TRUE(changes_kind || chunks[i - 1].is_decode() == chunks[i].is_decode());
+    EXPECT_TRUE(changes_kind || chunks[i - 1].sequence->id.value < chunks[i].sequence->id.value);
+  }
+}
+
 TEST(StepPlan, DraftsAreRowsOfTheirSequenceAndNotKnownTokens) {
   StepPlan plan(small());
   plan.clear();

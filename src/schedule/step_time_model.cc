@@ -22,6 +22,10 @@ constexpr double kFirmness = 1e-6;
 constexpr double kOutlier = 4.0;
 // No machine repeats itself better than to two per cent.
 constexpr double kUsualShare = 0.02;
+// So much more firmly the cost of a first token stays what it was than that of each. Where all
+// steps have equally many, nothing tells the two apart, and what they cost together is each
+// token's: so more of them are not taken to be nearly free.
+constexpr double kStartFirmness = 1e4;
 // Misses before the usual one is known.
 constexpr int kFirstMisses = 4;
 
@@ -105,8 +109,9 @@ StepTimeModel::Vector StepTimeModel::solve(const Active& active, double firmness
   Matrix matrix = moments_;
   Vector right = targets_;
   for (size_t i = 0; i < kWeights; ++i) {
-    matrix[i][i] += firmness;
-    right[i] += firmness * weights_[i];
+    const double own = i == kPrefillStart ? kStartFirmness * firmness : firmness;
+    matrix[i][i] += own;
+    right[i] += own * weights_[i];
   }
   for (size_t i = 0; i < kWeights; ++i) {
     if (!active[i]) continue;

@@ -69,6 +69,44 @@ TEST(StepTimeModel, LearnsALinearMachine) {
   }
 }
 
+// Steps as they are before the model is trusted: of equally many prompt tokens each, a part of the
+// layers at a time.
+void teach_equal_chunks(StepTimeModel& model, const Machine& machine, int tokens) {
+  for (int i = 0; i < 40; ++i) {
+    const StepFeatures decode{.decode_rows = 8, .decode_reads = 2000};
+    model.learn(decode, machine.of(decode));
+    StepFeatures features = decode;
+    features.prefill_tokens = tokens;
+    features.prefill_reads = positions_read(tokens * (i / 4), tokens);
+    features.prefill_share = 0.25;
+    model.learn(features, machine.of(features));
+  }
+}
+
+TEST(StepTimeModel, ExpectsMoreTokensToCostMoreThoughAllStepsHadAsMany) {
+  for (const int tokens : {7, 16, 32, 64}) {
+    StepTimeModel model;
+    const Machine machine{.prefill_start_s = 0.004, .prefill_s = 0.0003};
+    teach_equal_chunks(model, machine, tokens);
+    ASSERT_TRUE(model.is_trusted());
+    const double seconds = model.first_prefill_seconds() + model.prefill_seconds(0, tokens);
+    EXPECT_NEAR(seconds, 0.004 + 0.0003 * tokens, 0.0005) << "together they are known";
+    const int in_twice =
+        model.prefill_tokens_within(2 * seconds - model.first_prefill_seconds(), 0);
+    EXPECT_LE(in_twice, 2.5 * tokens) << tokens << " tokens a step";
+  }
+}
+
+TEST(StepTimeModel, TellsTheFirstTokenFromOthersOnceStepsDiffer) {
+  StepTimeModel model;
+  const Machine machine{.prefill_start_s = 0.008, .prefill_s = 0.0002};
+  teach_equal_chunks(model, machine, 32);
+  EXPECT_LT(model.first_prefill_seconds(), 0.001);
+  teach_equal_chunks(model, machine, 64);
+  EXPECT_NEAR(model.first_prefill_seconds(), 0.008, 0.002);
+  EXPECT_NEAR(model.prefill_seconds(0, 64), 64 * 0.0002, 0.002);
+}
+
 TEST(StepTimeModel, FollowsAMachineThatSlowsDown) {
   StepTimeModel model;
   teach(model, {}, 500, 1);

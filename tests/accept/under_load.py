@@ -157,10 +157,16 @@ def shared_in_flight():
     tell("prompt tokens computed for two times 2,001 at once", f"{computed:.0f}", "about 2,004")
 
 
+def p99_of(values):
+    return values[int(len(values) * 0.99)]
+
+
 def long_prompt_beside_streams(model, answer):
     """Streams of one model beside a prompt, as the server is by default and without guesses.
 
-    Tokens of one step come together, so gaps are those between steps.
+    Tokens of one step come together, so gaps are those between steps. The longest of them are the
+    machine's as well as the prompt's, and they grow with the streams: so they are compared with the
+    longest of those before the prompt too, and those after it are told.
     """
     for what, flags in (("as it is", ()), ("no guesses", PLAIN)):
         with Bench(model, "--max-model-len", 8192, *flags) as bench:
@@ -172,15 +178,24 @@ def long_prompt_beside_streams(model, answer):
             read_all(lanes, 3.0)
             prompt = Stream(port, prompt_of(4000, 7), 1)
             read_all([prompt, *lanes], until=prompt)
-            read_all(lanes)
+            read_all(lanes, 3.0)
+            for lane in lanes:
+                lane.socket.close()
         end = prompt.arrivals[0]
         before = sorted(gap for lane in lanes for gap in lane.gaps(end=prompt.sent))
         beside = sorted(gap for lane in lanes for gap in lane.gaps(prompt.sent, end))
-        usual, p99 = statistics.median(before), beside[int(len(beside) * 0.99)]
+        after = sorted(gap for lane in lanes for gap in lane.gaps(end))
+        usual, p99, p99_before = statistics.median(before), p99_of(beside), p99_of(before)
         tell(
             f"{model}, {what}: p99 gap of 8 streams",
             f"{p99 * 1e3:.1f} of {usual * 1e3:.1f} ms = {p99 / usual:.2f} medians",
-            f"at most 2 (p99 before {before[int(len(before) * 0.99)] * 1e3:.1f} ms)",
+            f"at most 2 (p99 before {p99_before * 1e3:.1f} ms, {p99 / p99_before:.2f} times that)",
+        )
+        tell(
+            f"{model}, {what}: median gap before, beside, after",
+            ", ".join(f"{statistics.median(gaps) * 1e3:.1f}" for gaps in (before, beside, after))
+            + " ms",
+            "none",
         )
         tell(
             f"{model}, {what}: 4,000 tokens beside them",
