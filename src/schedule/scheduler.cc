@@ -24,7 +24,7 @@ Scheduler::Scheduler(const SchedulerConfig& config, kv::BlockPool& pool, const D
   running_.reserve(most);
   prefills_.reserve(most + 1);  // one may be admitted in the place of one that gave way
   carried_.reserve(most);
-  page_copies_.reserve(most + 1);
+  page_copies_.reserve(2 * (most + 1));  // prefill is planned anew when all rows gave way
   draft_candidates_.reserve(most);
 }
 
@@ -38,7 +38,8 @@ void Scheduler::add(Sequence& sequence, TimePoint now) {
   if (config_.prefix_caching) {
     sequence.table.hash_prompt(sequence.tokens);
     if (sequence.reads_prefix_cache) {
-      sequence.expected_cached = sequence.table.cached_prefix_tokens(pool_);
+      sequence.expected_cached = sequence.table.cached_prefix_tokens(pool_) +
+                                 sequence.table.cached_tail_tokens(pool_, sequence.tokens);
     }
   }
   const double rate = prefill_speed();

@@ -81,8 +81,19 @@ Scheduler::Outcome Scheduler::try_admit(Sequence& sequence) {
     sequence.computed = 0;
     return Outcome::kBlocked;
   }
+  if (adopts) copy_tail(sequence);
   begin_running(sequence, sequence.was_admitted ? kv::Admission::kResumed : kv::Admission::kFirst);
   return Outcome::kAdmitted;
+}
+
+// Begins the page after those adopted with what the cache has of its tokens. The page is one of
+// those that the sequence takes in any case.
+void Scheduler::copy_tail(Sequence& sequence) {
+  const std::optional<kv::CopiedTail> copied = sequence.table.copy_tail(pool_, sequence.tokens);
+  if (!copied) return;
+  page_copies_.push_back(copied->copy);
+  sequence.computed += copied->tokens;
+  ++stats_.tail_copy_count;
 }
 
 // The sequence that this one is a fork of, when it runs and has the same prompt
@@ -242,7 +253,11 @@ void Scheduler::leave_running(Sequence& sequence) {
   in_flight_.remove(sequence);
   if (sequence.carried_count > 0) std::erase(carried_, &sequence);
   sequence.carried_count = 0;
-  sequence.table.release(pool_);
+  if (config_.prefix_caching) {
+    sequence.table.retire(pool_, sequence.tokens, sequence.computed);
+  } else {
+    sequence.table.release(pool_);
+  }
   if (sequence.promoted) --promoted_count_;
   sequence.promoted = false;
 }
