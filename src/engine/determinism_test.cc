@@ -49,6 +49,7 @@ class Transcript final : public request::EventSink {
     for (const request::TokenOutput& token : event.tokens)
       tokens_.push_back(token.token);
     spelled_ += event.text;
+    cached_tokens_ = event.stats.cached_tokens;
     is_done_ = event.finish.has_value();
     if (is_done_) done_.notify_all();
   }
@@ -61,17 +62,21 @@ class Transcript final : public request::EventSink {
 
   // Requires: wait() has returned.
   const std::vector<TokenId>& tokens() const { return tokens_; }
+  int cached_tokens() const { return cached_tokens_; }
 
  private:
   std::mutex mutex_;
   std::condition_variable done_;
   std::string spelled_;
   std::vector<TokenId> tokens_;
+  int cached_tokens_ = 0;
   bool is_done_ = false;
 };
 
 // Who guesses: nobody, prompt lookup by single tokens, or one who knows and lies now and then.
 enum class Guesses : uint8_t { kNone, kLookup, kOracle };
+
+enum class Order : uint8_t { kTogether, kOneByOne };
 
 struct Variation {
   std::string name;
@@ -82,9 +87,8 @@ struct Variation {
   int pages = 1024;
   int requests = kRequests;
   Guesses guesses = Guesses::kNone;
+  Order order = Order::kTogether;
 };
-
-enum class Order : uint8_t { kTogether, kOneByOne };
 
 // A model loaded once for a number of threads, to be run in several ways.
 class Bench {
@@ -100,7 +104,7 @@ class Bench {
         std::move(*model::Weights::load(checkpoint_, pool_, {}, {.quantization = quantization}));
   }
 
-  std::vector<std::string> run(const Variation& how, Order order = Order::kTogether) {
+  std::vector<std::string> run(const Variation& how) {
     auto store = kv::PageStore::create(
         model::Decoder::kv_shape(weights_->config(), kernel::KvType::kF16), how.pages);
     const kernel::KernelTable& table = *kernel::table(how.isa);
@@ -138,18 +142,23 @@ class Bench {
     for (int i = 0; i < how.requests; ++i) {
       request::Request request = request_of(i);
       request.id = engine.next_id();
-      if (is_fork(i) && order == Order::kTogether) {
+      if (is_fork(i) && how.order == Order::kTogether) {
         request.fork_of = RequestId{request.id.value - 1};
       }
       running.push_back(std::make_shared<Transcript>());
       EXPECT_TRUE(engine.submit(std::move(request), running.back()));
-      if (order == Order::kOneByOne) running.back()->wait();
+      if (how.order == Order::kOneByOne) running.back()->wait();
     }
-    for (const auto& transcript : running)
+    for (const auto& transcript : running) {
       spelled.push_back(transcript->wait());
+      has_copied_ |= how.order == Order::kOneByOne && transcript->cached_tokens() % 16 != 0;
+    }
     if (texts_.empty()) remember(running);
     return spelled;
   }
+
+  // Whether a request that was alone began with the copy of a page.
+  bool has_copied() const { return has_copied_; }
 
  private:
   // What the oracle knows.
@@ -195,6 +204,7 @@ class Bench {
   std::shared_ptr<const model::Checkpoint> checkpoint_;
   std::unique_ptr<token::Tokenizer> tokenizer_;
   std::unique_ptr<model::Weights> weights_;
+  bool has_copied_ = false;
   KnownTexts texts_;  // prompt and answer of every request, as first answered
 };
 
@@ -224,6 +234,7 @@ TEST_P(Determinism, SameBytesHoweverARequestIsServed) {
       {.name = "chunks of 1", .budget = 1, .requests = few},
       {.name = "without prefix cache", .caching = false},
       {.name = "chunks of 64 without prefix cache", .budget = 64, .caching = false},
+      {.name = "after one another", .order = Order::kOneByOne},
       {.name = "under preemption", .pages = kMaxModelLen / 16},
       {.name = "prompt lookup", .guesses = Guesses::kLookup},
       {.name = "guesses mostly right", .guesses = Guesses::kOracle},
@@ -244,7 +255,7 @@ TEST_P(Determinism, SameBytesHoweverARequestIsServed) {
   Bench one(subject.path, 1, subject.quantization);
   Bench two(subject.path, 2, subject.quantization);
   const std::vector<std::string> alone =
-      two.run({.name = "alone", .caching = false}, Order::kOneByOne);
+      two.run({.name = "alone", .caching = false, .order = Order::kOneByOne});
   for (const Variation& how : variations) {
     SCOPED_TRACE(how.name);
     const std::vector<std::string> answers = (how.threads == 1 ? one : two).run(how);
@@ -252,6 +263,7 @@ TEST_P(Determinism, SameBytesHoweverARequestIsServed) {
       ASSERT_EQ(answers[i], alone[i]) << "request " << i;
   }
   EXPECT_NE(alone[0], alone[1]);
+  EXPECT_TRUE(two.has_copied());
 }
 
 fs::path conformance(const char* path) {

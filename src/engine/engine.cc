@@ -88,9 +88,8 @@ Result<void> Engine::check_deadline(const request::Request& request) const {
   }
   // Most of the prompt may be in the cache, which nobody has looked up yet: only what must be
   // computed in any case counts against it.
-  const int computed_tokens = config_.core.scheduler.prefix_caching
-                                  ? std::min(prompt_tokens, kv::kPageTokens)
-                                  : prompt_tokens;
+  const int computed_tokens =
+      config_.core.scheduler.prefix_caching ? std::min(prompt_tokens, 1) : prompt_tokens;
   const double first_s = schedule::predicted_ttft_s(forecast_, computed_tokens, service_class);
   if (first_s > left) {
     Error error{Fault::kOverloaded,

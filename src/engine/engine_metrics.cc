@@ -99,6 +99,8 @@ EngineMetrics::EngineMetrics(const Maker& make)
                              "Admissions put off because another request computes the block.")},
       forks_{make.counter("forks_total",
                           "Choices that took the prompt's pages of a running request.")},
+      tail_copies_{make.counter("tail_copies_total",
+                                "Requests that began with a copy of a partly shared page.")},
       promotions_{
           make.counter("aged_promotions_total", "Requests admitted because they waited too long.")},
       restricted_steps_{
@@ -166,6 +168,7 @@ void EngineMetrics::record_state(const schedule::Scheduler& scheduler, const kv:
   record_classes(now);
   deferred_.follow(now.deferred_count);
   forks_.follow(now.fork_count);
+  tail_copies_.follow(now.tail_copy_count);
   promotions_.follow(now.aged_promotions);
   restricted_steps_.follow(now.restricted_steps);
   fairness_spread_.set(static_cast<double>(now.fairness_spread_tokens));

@@ -126,6 +126,7 @@ class EngineMetrics {
   std::vector<ClassMetrics> classes_;           // by request::ServiceClass
   Followed deferred_;
   Followed forks_;
+  Followed tail_copies_;
   Followed promotions_;
   Followed restricted_steps_;
   Gauge& fairness_spread_;

@@ -7,6 +7,7 @@ namespace inferno::kv {
 BlockPool::BlockPool(int capacity, EvictionPolicyKind policy)
     : pages_(static_cast<size_t>(capacity)),
       index_(capacity),
+      tree_(capacity),
       ghosts_(capacity),
       policy_kind_(policy),
       policy_(make_eviction_policy(policy, capacity)) {
@@ -35,20 +36,28 @@ std::optional<PageId> BlockPool::acquire() {
 
 PageId BlockPool::evict() {
   const PageId victim = policy_->take_victim();
-  Page& entry = at(victim);
+  const Page& entry = at(victim);
+  if (!tree_.is_tail(victim)) {
+    index_.erase(entry.hash);
+    ghosts_.add(entry.hash);
+  }
+  forget(victim);
+  ++stats_.evicted_blocks;
+  return victim;
+}
+
+// Takes an idle page, which the policy has forgotten already, out of the tree.
+void BlockPool::forget(PageId page) {
+  Page& entry = at(page);
   CHECK(entry.references == 0 && entry.children == 0, "page {} with {} users and {} children",
-        victim.value, entry.references, entry.children);
-  index_.erase(entry.hash);
-  ghosts_.add(entry.hash);
+        page.value, entry.references, entry.children);
   entry.named = false;
   --stats_.idle_pages;
-  ++stats_.evicted_blocks;
-  if (entry.parent != kNone) {
-    Page& parent = pages_[entry.parent];
-    if (--parent.children == 0 && parent.references == 0) policy_->became_leaf({entry.parent});
-    entry.parent = kNone;
-  }
-  return victim;
+  const std::optional<PageId> parent_page = tree_.parent_of(page);
+  tree_.erase(page);
+  if (!parent_page) return;
+  Page& parent = at(*parent_page);
+  if (--parent.children == 0 && parent.references == 0) policy_->became_leaf(*parent_page);
 }
 
 PageId BlockPool::publish(PageId page, const token::BlockHash& hash, const BlockOrigin& origin) {
@@ -58,27 +67,60 @@ PageId BlockPool::publish(PageId page, const token::BlockHash& hash, const Block
           holder->value);
     return *holder;
   }
-  CHECK(entry.references > 0 && !entry.named, "page {} with {} references, named {}", page.value,
-        entry.references, entry.named);
-  entry.depth = 0;
-  if (origin.parent) {
-    Page& parent = at(*origin.parent);
-    CHECK(parent.references > 0 && parent.named, "parent {} with {} references, named {}",
-          origin.parent->value, parent.references, parent.named);
-    ++parent.children;
-    ++parent.used_children;
-    entry.parent = origin.parent->value;
-    entry.depth = parent.depth + 1;
-  }
+  drop_tails_within(origin);
+  name(page, origin);
   index_.insert(hash, page);
   if (ghosts_.take(hash)) ++stats_.evicted_wanted_again_blocks;
   entry.hash = hash;
+  return page;
+}
+
+void BlockPool::keep_tail(PageId page, const BlockOrigin& origin) {
+  const auto count = static_cast<int>(origin.tokens.size());
+  CHECK(at(page).references == 1 && count > 0 && count < kPageTokens,
+        "a tail of {} tokens in page {} with {} references", count, page.value,
+        at(page).references);
+  const std::optional<BlockTree::Match> other = tree_.longest_match(origin.after, origin.tokens);
+  if (other && other->tokens == count) {
+    adopt(other->page);  // what was in it has been used again
+    release(other->page);
+  } else {
+    drop_tails_within(origin);
+    name(page, origin);
+  }
+  release(page);
+}
+
+// Frees tails of which all is in the page that is about to be named.
+void BlockPool::drop_tails_within(const BlockOrigin& origin) {
+  while (const std::optional<PageId> tail = tree_.tail_within(origin.after, origin.tokens)) {
+    policy_->in_use(*tail);
+    forget(*tail);
+    free_.push_back(*tail);
+    ++stats_.free_pages;
+  }
+}
+
+// Enters a page in use into the tree.
+void BlockPool::name(PageId page, const BlockOrigin& origin) {
+  Page& entry = at(page);
+  CHECK(entry.references > 0 && !entry.named, "page {} with {} references, named {}", page.value,
+        entry.references, entry.named);
+  entry.depth = 0;
+  if (origin.after.page) {
+    Page& parent = at(*origin.after.page);
+    CHECK(parent.references > 0 && parent.named, "parent {} with {} references, named {}",
+          origin.after.page->value, parent.references, parent.named);
+    ++parent.children;
+    ++parent.used_children;
+    entry.depth = parent.depth + 1;
+  }
+  tree_.insert(page, origin.after, origin.tokens);
   entry.cause = origin.cause;
   entry.named = true;
   policy_->named(page, entry.depth);
   --stats_.in_use_unnamed_pages;
   ++stats_.in_use_named_pages;
-  return page;
 }
 
 void BlockPool::adopt(PageId page) {
@@ -87,6 +129,7 @@ void BlockPool::adopt(PageId page) {
   if (entry.references == 0) make_used(page);
   ++entry.references;
   policy_->hit(page);
+  tree_.bring_forward(page);
 }
 
 void BlockPool::share(PageId page) {
@@ -120,18 +163,17 @@ void BlockPool::make_idle(PageId page) {
   const Page& entry = pages_[page.value];
   CHECK(entry.used_children == 0, "page {} is given back before {} pages below it", page.value,
         entry.used_children);
-  if (entry.parent != kNone) --pages_[entry.parent].used_children;
+  if (const std::optional<PageId> parent = tree_.parent_of(page)) --at(*parent).used_children;
   policy_->idle(page, entry.children == 0 ? BlockPlace::kLeaf : BlockPlace::kInner);
   --stats_.in_use_named_pages;
   ++stats_.idle_pages;
 }
 
 void BlockPool::make_used(PageId page) {
-  const Page& entry = pages_[page.value];
-  if (entry.parent != kNone) {
-    Page& parent = pages_[entry.parent];
+  if (const std::optional<PageId> parent_page = tree_.parent_of(page)) {
+    Page& parent = at(*parent_page);
     CHECK(parent.references > 0, "page {} is adopted before its parent {}", page.value,
-          entry.parent);
+          parent_page->value);
     ++parent.used_children;
   }
   policy_->in_use(page);

@@ -9,10 +9,16 @@
 //   IN USE, named   --last release-->  IDLE             kept, in case somebody asks
 //   IDLE            --adopt--------->  IN USE, named    the prefix-cache hit
 //   IDLE            --acquire------->  IN USE           evicted, its name forgotten
+//   IN USE          --keep_tail----->  IDLE, a tail     partly filled, and worth a copy
+//   IDLE, a tail    --keep, publish->  FREE             another page has all that was in it
 //
-// Named pages form trees: the parent of a block is the block before it. Who holds a page holds its
-// parent too and gives back the child first, so below an idle page all is idle; and the eviction
-// policy (kv/eviction_policy.h) takes leaves, so the parent of a named page is always named.
+// Named pages form trees (kv/block_tree.h): the parent of a block is the block before it. Who holds
+// a page holds its parent too and gives back the child first, so below an idle page all is idle;
+// and the eviction policy (kv/eviction_policy.h) takes leaves, so the parent of a named page is
+// always named.
+//
+// A tail is a leaf of its tree without a hash: find() never returns it and nobody writes to it, so
+// its only use is that a sequence which goes on in the same way begins its page with a copy.
 //
 // Invariant: free_count() + idle_count() + in_use_count() == capacity().
 // Threads:   belongs to the engine thread; nobody else calls it, so it has no locks.
@@ -22,10 +28,12 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "base/ids.h"
 #include "kv/block_pool_stats.h"
+#include "kv/block_tree.h"
 #include "kv/eviction_policy.h"
 #include "kv/ghost_list.h"
 #include "kv/prefix_index.h"
@@ -35,7 +43,8 @@ namespace inferno::kv {
 
 // Where a block to be named comes from.
 struct BlockOrigin {
-  std::optional<PageId> parent;        // of the block before it; none: the first of its chain
+  Predecessor after;                   // the block before it
+  std::span<const TokenId> tokens{};   // those in it; none: nothing will be copied from it
   HitCause cause = HitCause::kPrompt;  // what finding it will count as: kPrompt or kGenerated
 };
 
@@ -59,6 +68,18 @@ class BlockPool {
   // name: another one when it had that name already; then `page` stays unnamed.
   // Requires: `page` is in use and unnamed, or named so; the parent is in use and named.
   PageId publish(PageId page, const token::BlockHash& hash, const BlockOrigin& origin = {});
+
+  // Gives back the only reference on a page of which the first positions are filled. It stays,
+  // idle, to be copied from, unless another page after the same block has all of its tokens.
+  // Requires: `page` is unnamed; it has tokens, fewer than a page; the parent is in use and named.
+  void keep_tail(PageId page, const BlockOrigin& origin);
+
+  // The named page, in use or idle, that continues a block with most of `tokens`, to be copied
+  // from. An idle one may be the next that acquire() hands out, unless it is adopted meanwhile.
+  std::optional<BlockTree::Match> find_continuation(const Predecessor& after,
+                                                    std::span<const TokenId> tokens) const {
+    return tree_.longest_match(after, tokens);
+  }
 
   // The page that holds a block, in use or idle.
   std::optional<PageId> find(const token::BlockHash& hash) const { return index_.find(hash); }
@@ -98,11 +119,8 @@ class BlockPool {
   void record_admission(const AdmissionCounts& counts);
 
  private:
-  static constexpr uint32_t kNone = UINT32_MAX;
-
   struct Page {
-    token::BlockHash hash{};
-    uint32_t parent = kNone;
+    token::BlockHash hash{};    // of a block; a tail has none
     int32_t children = 0;       // named pages whose parent this is
     int32_t used_children = 0;  // of those, in use
     int32_t references = 0;
@@ -114,13 +132,17 @@ class BlockPool {
   Page& at(PageId page);
   const Page& at(PageId page) const;
   PageId evict();
+  void name(PageId page, const BlockOrigin& origin);
+  void forget(PageId page);
+  void drop_tails_within(const BlockOrigin& origin);
   // Requires: the page is named.
   void make_idle(PageId page);
   void make_used(PageId page);
 
   std::vector<Page> pages_;
   std::vector<PageId> free_;
-  PrefixIndex index_;
+  PrefixIndex index_;  // blocks
+  BlockTree tree_;     // blocks and tails
   GhostList ghosts_;
   EvictionPolicyKind policy_kind_;
   std::unique_ptr<EvictionPolicy> policy_;

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <map>
 #include <vector>
 
@@ -75,7 +76,7 @@ std::vector<PageId> chain(BlockPool& pool, uint64_t first_content, int count) {
   std::vector<PageId> pages;
   for (int block = 0; block < count; ++block) {
     BlockOrigin origin;
-    if (block > 0) origin.parent = pages.back();
+    if (block > 0) origin.after.page = pages.back();
     pages.push_back(*pool.acquire());
     pool.publish(pages.back(), hash_of(first_content + static_cast<uint64_t>(block)), origin);
   }
@@ -203,6 +204,90 @@ TEST(BlockPoolDeath, GivingBackAParentBeforeItsChildIsABug) {
   EXPECT_DEATH(pool.release(pages[0]), "below it");
   release_all(pool, pages);
   EXPECT_DEATH(pool.adopt(pages[1]), "before its parent");
+}
+
+using Tokens = std::vector<TokenId>;
+
+// A named block in use, with tails of these tokens behind it.
+PageId block_with_tails(BlockPool& pool, const std::vector<Tokens>& tails) {
+  const PageId block = chain(pool, 1, 1).front();
+  for (const Tokens& tokens : tails)
+    pool.keep_tail(*pool.acquire(), {.after = {.page = block}, .tokens = tokens});
+  return block;
+}
+
+TEST(BlockPoolTail, StaysIdleToBeCopiedFromButNotToBeFound) {
+  BlockPool pool(4);
+  const PageId block = block_with_tails(pool, {{1, 2, 3}});
+  EXPECT_EQ(pool.idle_count(), 1);
+  const auto found = pool.find_continuation({.page = block}, Tokens{1, 2, 7, 8});
+  ASSERT_TRUE(found);
+  EXPECT_EQ(found->tokens, 2);
+  pool.adopt(found->page);
+  EXPECT_EQ(pool.idle_count(), 0);
+  pool.release(found->page);
+  pool.release(block);
+  EXPECT_EQ(pool.idle_count(), 2);
+  EXPECT_EQ(pool.find(hash_of(1)), block);
+}
+
+TEST(BlockPoolTail, IsEvictedBeforeTheBlockItContinues) {
+  for (const auto kind :
+       {EvictionPolicyKind::kLru, EvictionPolicyKind::kLfu, EvictionPolicyKind::kCost}) {
+    BlockPool pool(2, kind);
+    const PageId block = block_with_tails(pool, {{1, 2, 3}});
+    pool.release(block);
+    EXPECT_TRUE(pool.acquire());
+    EXPECT_EQ(pool.eviction_count(), 1);
+    EXPECT_EQ(pool.find(hash_of(1)), block);
+    EXPECT_FALSE(pool.find_continuation({.page = block}, Tokens{1}));
+    EXPECT_TRUE(pool.acquire());
+    EXPECT_FALSE(pool.find(hash_of(1)));
+  }
+}
+
+TEST(BlockPoolTail, IsNotKeptTwice) {
+  BlockPool pool(8);
+  block_with_tails(pool, {{1, 2, 3}, {1, 2, 3}, {1, 2}, {1}});
+  EXPECT_EQ(pool.idle_count(), 1);
+  EXPECT_EQ(pool.free_count(), 6);
+}
+
+TEST(BlockPoolTail, GoesWhenALongerOneOrABlockHasItsTokens) {
+  BlockPool pool(8);
+  const PageId block = block_with_tails(pool, {{1}, {1, 2, 9}, {1, 2, 3}});
+  EXPECT_EQ(pool.idle_count(), 2) << "{1} is in both others";
+  Tokens tokens(kPageTokens, 5);
+  std::ranges::copy(Tokens{1, 2, 3}, tokens.begin());
+  const PageId next = *pool.acquire();
+  pool.publish(next, hash_of(2), {.after = {.page = block}, .tokens = tokens});
+  EXPECT_EQ(pool.idle_count(), 1);
+  EXPECT_EQ(pool.find_continuation({.page = block}, tokens)->page, next);
+  EXPECT_EQ(pool.find_continuation({.page = block}, Tokens{1, 2, 9})->tokens, 3);
+  pool.keep_tail(*pool.acquire(), {.after = {.page = block}, .tokens = Tokens{1, 2, 3}});
+  EXPECT_EQ(pool.idle_count(), 1);
+  EXPECT_EQ(pool.free_count(), 5);
+}
+
+TEST(BlockPoolTail, ThatIsUsedAgainIsEvictedLater) {
+  BlockPool pool(4);
+  const PageId block = block_with_tails(pool, {{1}, {2}, {3}});
+  pool.keep_tail(*pool.acquire(), {.after = {.page = block}, .tokens = Tokens{2}});
+  EXPECT_FALSE(pool.find_continuation({.page = block}, Tokens{1})) << "made place for another {2}";
+  pool.acquire();
+  EXPECT_TRUE(pool.acquire());
+  EXPECT_FALSE(pool.find_continuation({.page = block}, Tokens{3}));
+  EXPECT_TRUE(pool.find_continuation({.page = block}, Tokens{2}));
+}
+
+TEST(BlockPoolDeath, ATailIsNoBlockAndHasOneUser) {
+  BlockPool pool(3);
+  const PageId page = *pool.acquire();
+  EXPECT_DEATH(pool.keep_tail(page, {.after = {}, .tokens = Tokens(kPageTokens)}),
+               "a tail of 16 tokens");
+  EXPECT_DEATH(pool.keep_tail(page, {}), "a tail of 0 tokens");
+  pool.share(page);
+  EXPECT_DEATH(pool.keep_tail(page, {.after = {}, .tokens = Tokens{1}}), "with 2 references");
 }
 
 }  // namespace

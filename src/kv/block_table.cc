@@ -67,6 +67,39 @@ int BlockTable::adopt_prefix(BlockPool& pool, std::span<const TokenId> tokens, i
   return adopted;
 }
 
+// The page that agrees longest with the tokens of `block`, all blocks before which are in the pool,
+// but for the last of `tokens`.
+std::optional<BlockTree::Match> BlockTable::find_tail(const BlockPool& pool, int block,
+                                                      std::span<const TokenId> tokens) const {
+  const size_t begin = static_cast<size_t>(block) * kPageTokens;
+  if (tokens.size() <= begin + 1) return std::nullopt;
+  const size_t most = std::min<size_t>(kPageTokens, tokens.size() - 1 - begin);
+  Predecessor after{.page = std::nullopt, .root = root_};
+  if (block > 0) after.page = pool.find(hash_before(block));
+  return pool.find_continuation(after, tokens.subspan(begin, most));
+}
+
+int BlockTable::cached_tail_tokens(const BlockPool& pool, std::span<const TokenId> tokens) const {
+  const int block = published_ + cached_prefix_tokens(pool) / kPageTokens;
+  const std::optional<BlockTree::Match> found = find_tail(pool, block, tokens);
+  return found ? found->tokens : 0;
+}
+
+std::optional<CopiedTail> BlockTable::copy_tail(BlockPool& pool, std::span<const TokenId> tokens) {
+  CHECK(page_count() == published_, "{} pages, {} published", page_count(), published_);
+  const std::optional<BlockTree::Match> found = find_tail(pool, published_, tokens);
+  if (!found) return std::nullopt;
+  const HitCause cause = pool.hit_cause(found->page);
+  pool.adopt(found->page);  // or it might be the page that is taken
+  const std::optional<PageId> own = pool.acquire();
+  pool.release(found->page);
+  if (!own) return std::nullopt;
+  pages_.push_back(own->value);
+  found_tokens_ += found->tokens;
+  tail_cause_ = cause;
+  return CopiedTail{.copy = {.from = found->page, .to = *own}, .tokens = found->tokens};
+}
+
 std::optional<ForkedPrefix> BlockTable::fork_prefix(BlockPool& pool, const BlockTable& parent,
                                                     int tokens) {
   const int full_pages = tokens / kPageTokens;
@@ -112,15 +145,24 @@ void BlockTable::publish_full(BlockPool& pool, std::span<const TokenId> tokens, 
   hash_prompt(tokens);
   for (; (published_ + 1) * kPageTokens <= computed; ++published_) {
     const auto block = static_cast<size_t>(published_);
-    BlockOrigin origin;
-    if (block > 0) origin.parent = PageId{pages_[block - 1]};
-    if ((published_ + 1) * kPageTokens > prompt_tokens_) origin.cause = HitCause::kGenerated;
+    const auto end = (block + 1) * kPageTokens;
     const PageId own{pages_[block]};
-    const PageId holder = pool.publish(own, hashes_[block], origin);
+    const PageId holder =
+        pool.publish(own, hashes_[block], origin_of(published_, tokens.first(end)));
     if (holder == own) continue;
     pool.merge(own, holder);
     pages_[block] = holder.value;
   }
+}
+
+// Of the block that holds the last of `tokens`.
+BlockOrigin BlockTable::origin_of(int block, std::span<const TokenId> tokens) const {
+  BlockOrigin origin;
+  origin.after.root = root_;
+  if (block > 0) origin.after.page = PageId{pages_[static_cast<size_t>(block) - 1]};
+  origin.tokens = tokens.subspan(static_cast<size_t>(block) * kPageTokens);
+  if (static_cast<int>(tokens.size()) > prompt_tokens_) origin.cause = HitCause::kGenerated;
+  return origin;
 }
 
 void BlockTable::record_admission(BlockPool& pool, Admission admission) const {
@@ -138,6 +180,7 @@ void BlockTable::record_admission(BlockPool& pool, Admission admission) const {
       const HitCause cause = pool.hit_cause({pages_[static_cast<size_t>(block)]});
       hits[static_cast<size_t>(cause)] += kPageTokens;
     }
+    hits[static_cast<size_t>(tail_cause_)] += found_tokens_ % kPageTokens;
   }
   pool.record_admission(counts);
 }
@@ -149,6 +192,17 @@ void BlockTable::release(BlockPool& pool) {
   }
   published_ = 0;
   found_tokens_ = 0;
+}
+
+void BlockTable::retire(BlockPool& pool, std::span<const TokenId> tokens, int computed) {
+  const int block = computed / kPageTokens;
+  if (computed % kPageTokens != 0 && published_ == block) {
+    for (; page_count() > block + 1; pages_.pop_back())
+      pool.release({pages_.back()});
+    pool.keep_tail({pages_.back()}, origin_of(block, tokens.first(static_cast<size_t>(computed))));
+    pages_.pop_back();
+  }
+  release(pool);
 }
 
 }  // namespace inferno::kv

@@ -1,7 +1,7 @@
 // Random lives of many sequences in a pool that is too small for them: prompts that share prefixes,
-// chunks, forks, preemption, eviction. The naive model is that every sequence computes alone:
-// whatever pages a table holds, each position must contain what the sequence itself would have
-// computed there.
+// chunks, forks, copied tails, preemption, eviction. The naive model is that every sequence
+// computes alone: whatever pages a table holds, each position must contain what the sequence itself
+// would have computed there.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -85,12 +85,14 @@ class Lives {
     EXPECT_EQ(hits, hit_tokens_);
     EXPECT_EQ(hits + stats.miss_tokens, query_tokens_);
     forks_total += forks_;
+    copies_total += copies_;
     evictions_total += stats.evicted_blocks;
     duplicates_total += stats.duplicate_blocks;
   }
 
   // Of all runs, so that a test can see that it tested something.
   static inline int64_t forks_total = 0;
+  static inline int64_t copies_total = 0;
   static inline int64_t evictions_total = 0;
   static inline int64_t duplicates_total = 0;
 
@@ -103,6 +105,8 @@ class Lives {
       std::fill(prompt.begin() + static_cast<ptrdiff_t>(begin),
                 prompt.begin() + static_cast<ptrdiff_t>(end), static_cast<TokenId>(random_() % 2));
     }
+    // Others part within a block.
+    if (random_() % 2 == 0) prompt[random_() % prompt.size()] = 2;
     life = std::make_unique<Life>(random_() % 4 == 0 ? 1 : 0, std::move(prompt));
   }
 
@@ -112,12 +116,36 @@ class Lives {
     const int adopted = life.table.adopt_prefix(pool_, life.tokens, 0);
     ASSERT_EQ(adopted, promised);
     ASSERT_LT(adopted, life.token_count());
-    life.table.record_admission(pool_, Admission::kFirst);
-    hit_tokens_ += adopted;
-    query_tokens_ += life.token_count();
     life.computed = adopted;
+    if (random_() % 4 != 0) copy_tail(life);
+    ASSERT_LT(life.computed, life.token_count());
+    life.table.record_admission(pool_, Admission::kFirst);
+    hit_tokens_ += life.computed;
+    query_tokens_ += life.token_count();
     life.running = true;
     verify(life);
+  }
+
+  void copy_tail(Life& life) {
+    const int available = pool_.available_count();
+    const int found = life.table.cached_tail_tokens(pool_, life.tokens);
+    const auto copied = life.table.copy_tail(pool_, life.tokens);
+    if (!copied) {
+      ASSERT_TRUE(found == 0 || available < 2);
+      ASSERT_EQ(pool_.available_count(), available);
+      return;
+    }
+    ASSERT_EQ(copied->tokens, found);
+    copy_page(copied->copy);
+    life.computed += found;
+    ++copies_;
+  }
+
+  void copy_page(const PageCopy& copy) {
+    const auto page_bytes = [this](PageId page) {
+      return bytes_.begin() + static_cast<ptrdiff_t>(page.value) * kPageTokens;
+    };
+    std::copy_n(page_bytes(copy.from), kPageTokens, page_bytes(copy.to));
   }
 
   void compute(Life& life) {
@@ -163,12 +191,7 @@ class Lives {
       return;
     }
     ASSERT_EQ(forked->copy.has_value(), tokens % kPageTokens != 0);
-    if (forked->copy) {
-      const auto page_bytes = [this](PageId page) {
-        return bytes_.begin() + static_cast<ptrdiff_t>(page.value) * kPageTokens;
-      };
-      std::copy_n(page_bytes(forked->copy->from), kPageTokens, page_bytes(forked->copy->to));
-    }
+    if (forked->copy) copy_page(*forked->copy);
     child->table.record_admission(pool_, Admission::kForked);
     hit_tokens_ += tokens;
     query_tokens_ += tokens + 1;
@@ -181,14 +204,22 @@ class Lives {
   }
 
   void preempt(Life& life) {
-    life.table.release(pool_);
+    leave(life);
     life.computed = 0;
     life.running = false;
   }
 
   void end(std::unique_ptr<Life>& life) {
-    life->table.release(pool_);
+    leave(*life);
     life.reset();
+  }
+
+  void leave(Life& life) {
+    if (random_() % 4 == 0) {
+      life.table.release(pool_);
+    } else {
+      life.table.retire(pool_, life.tokens, life.computed);
+    }
   }
 
   uint64_t& at(const Life& life, int position) {
@@ -239,6 +270,7 @@ class Lives {
   int64_t hit_tokens_ = 0;
   int64_t query_tokens_ = 0;
   int64_t forks_ = 0;
+  int64_t copies_ = 0;
 };
 
 class BlockTableUnder : public testing::TestWithParam<EvictionPolicyKind> {};
@@ -246,7 +278,8 @@ class BlockTableUnder : public testing::TestWithParam<EvictionPolicyKind> {};
 TEST_P(BlockTableUnder, RandomOperationsEachSequenceKeepsWhatItWouldHaveComputedAlone) {
   constexpr int64_t kOperationsOfASeed = 5000;
   const int64_t operations = property_ops(1000000);
-  Lives::forks_total = Lives::evictions_total = Lives::duplicates_total = 0;
+  Lives::forks_total = Lives::copies_total = 0;
+  Lives::evictions_total = Lives::duplicates_total = 0;
   for (uint64_t seed = 1; static_cast<int64_t>(seed - 1) * kOperationsOfASeed < operations;
        ++seed) {
     SCOPED_TRACE(testing::Message() << "seed " << seed);
@@ -254,6 +287,7 @@ TEST_P(BlockTableUnder, RandomOperationsEachSequenceKeepsWhatItWouldHaveComputed
     if (HasFatalFailure() || HasNonfatalFailure()) return;
   }
   EXPECT_GT(Lives::forks_total, operations / 1000);
+  EXPECT_GT(Lives::copies_total, operations / 1000);
   EXPECT_GT(Lives::evictions_total, operations / 1000);
   EXPECT_GT(Lives::duplicates_total, operations / 1000);
 }

@@ -308,5 +308,138 @@ TEST(BlockTableStats, TellHitsByTheirCause) {
   EXPECT_EQ(pool.stats().miss_blocks, 2 + 2 + 0 + 2);
 }
 
+// A table whose sequence was computed up to `count` of `tokens` and then ended.
+void compute_and_retire(BlockPool& pool, std::span<const TokenId> tokens, token::BlockHash from) {
+  const int count = static_cast<int>(tokens.size());
+  BlockTable table(from, 1000);
+  ASSERT_TRUE(table.grow(pool, count + 40)) << "with pages for drafts";
+  table.publish_full(pool, tokens, count);
+  table.retire(pool, tokens, count);
+}
+
+TEST(BlockTableTail, IsCopiedAsFarAsItAgrees) {
+  BlockPool pool(20);
+  auto tokens = tokens_upto(60);
+  compute_and_retire(pool, std::span(tokens).first(44), root());
+  EXPECT_EQ(pool.idle_count(), 3);
+  EXPECT_EQ(pool.free_count(), 17);
+  tokens[38] = 7;
+  BlockTable table(root(), 1000);
+  table.hash_prompt(tokens);
+  EXPECT_EQ(table.cached_tail_tokens(pool, tokens), 6);
+  EXPECT_EQ(table.adopt_prefix(pool, tokens, 0), 32);
+  EXPECT_EQ(table.cached_tail_tokens(pool, tokens), 6);
+  const auto copied = table.copy_tail(pool, tokens);
+  ASSERT_TRUE(copied);
+  EXPECT_EQ(copied->tokens, 6);
+  EXPECT_EQ(copied->copy.to.value, table.pages()[2]);
+  EXPECT_EQ(pool.reference_count(copied->copy.to), 1);
+  EXPECT_FALSE(pool.is_named(copied->copy.to));
+  EXPECT_EQ(pool.reference_count(copied->copy.from), 0);
+  EXPECT_EQ(table.page_count(), 3);
+  EXPECT_EQ(pool.idle_count(), 1);
+}
+
+TEST(BlockTableTail, LeavesTheLastTokenToBeComputed) {
+  BlockPool pool(20);
+  const auto tokens = tokens_upto(64);
+  compute_and_retire(pool, tokens, root());
+  for (const int count : {1, 2, 16, 17, 18, 48, 64}) {
+    const auto prompt = std::span(tokens).first(static_cast<size_t>(count));
+    BlockTable table(root(), 1000);
+    const int adopted = table.adopt_prefix(pool, prompt, 0);
+    const auto copied = table.copy_tail(pool, prompt);
+    EXPECT_EQ(adopted + (copied ? copied->tokens : 0), count - 1);
+    table.release(pool);
+  }
+}
+
+TEST(BlockTableTail, MayComeFromABlockInUse) {
+  BlockPool pool(20);
+  auto tokens = tokens_upto(40);
+  BlockTable first(root(), 1000);
+  ASSERT_TRUE(first.grow(pool, 40));
+  first.publish_full(pool, tokens, 32);
+  tokens[31] = 7;
+  BlockTable second(root(), 1000);
+  EXPECT_EQ(second.adopt_prefix(pool, tokens, 0), 16);
+  const auto copied = second.copy_tail(pool, tokens);
+  ASSERT_TRUE(copied);
+  EXPECT_EQ(copied->tokens, 15);
+  EXPECT_EQ(copied->copy.from.value, first.pages()[1]);
+  EXPECT_EQ(pool.reference_count(copied->copy.from), 1);
+}
+
+TEST(BlockTableTail, BelongsToItsSalt) {
+  BlockPool pool(20);
+  for (const int count : {9, 44}) {
+    const auto tokens = tokens_upto(count);
+    compute_and_retire(pool, tokens, root("tenant a"));
+    BlockTable other(root("tenant b"), 1000);
+    other.hash_prompt(tokens);
+    EXPECT_EQ(other.cached_tail_tokens(pool, tokens), 0);
+    EXPECT_EQ(other.adopt_prefix(pool, tokens, 0), 0);
+    EXPECT_FALSE(other.copy_tail(pool, tokens));
+    BlockTable same(root("tenant a"), 1000);
+    const int adopted = same.adopt_prefix(pool, tokens, 0);
+    EXPECT_EQ(adopted + same.copy_tail(pool, tokens)->tokens, count - 1);
+    same.release(pool);
+  }
+}
+
+TEST(BlockTableTail, IsNotCopiedOntoItself) {
+  BlockPool pool(4);
+  const auto tokens = tokens_upto(20);
+  BlockTable first(root(), 1000);
+  ASSERT_TRUE(first.grow(pool, 20));
+  first.publish_full(pool, tokens, 20);
+  first.retire(pool, tokens, 20);
+  pool.acquire();
+  pool.acquire();
+  BlockTable second(root(), 1000);
+  EXPECT_EQ(second.adopt_prefix(pool, tokens, 0), 16);
+  EXPECT_EQ(pool.available_count(), 1);
+  EXPECT_FALSE(second.copy_tail(pool, tokens)) << "the one page left is the tail itself";
+  EXPECT_EQ(second.page_count(), 1);
+  EXPECT_TRUE(second.grow(pool, 20));
+}
+
+TEST(BlockTableTail, OfTheSameTokensIsKeptOnce) {
+  BlockPool pool(20);
+  const auto tokens = tokens_upto(44);
+  for (const size_t count : {44, 40, 44, 43})
+    compute_and_retire(pool, std::span(tokens).first(count), root());
+  EXPECT_EQ(pool.idle_count(), 3);
+}
+
+TEST(BlockTableTail, IsNotKeptBehindABlockThatIsNotPublished) {
+  BlockPool pool(20);
+  const auto tokens = tokens_upto(44);
+  BlockTable table(root(), 1000);
+  ASSERT_TRUE(table.grow(pool, 44));
+  table.publish_full(pool, tokens, 20);
+  table.retire(pool, tokens, 44);
+  EXPECT_EQ(pool.idle_count(), 1);
+}
+
+TEST(BlockTableStats, CountTheTokensOfACopiedTail) {
+  BlockPool pool(40);
+  const auto tokens = tokens_upto(100);
+  BlockTable first(root(), 1000);
+  first.hash_prompt(std::span(tokens).first(30));
+  ASSERT_TRUE(first.grow(pool, 44));
+  first.publish_full(pool, tokens, 44);
+  first.retire(pool, tokens, 44);
+  BlockTable second(root(), 1000);
+  EXPECT_EQ(second.adopt_prefix(pool, tokens, 0), 32);
+  EXPECT_EQ(second.copy_tail(pool, tokens)->tokens, 12);
+  second.record_admission(pool, Admission::kFirst);
+  EXPECT_EQ(pool.stats().hit_tokens_by_cause, (std::array<int64_t, 4>{16, 28, 0, 0}));
+  EXPECT_EQ(pool.stats().hit_tokens, 44);
+  EXPECT_EQ(pool.stats().miss_tokens, 56);
+  EXPECT_EQ(pool.stats().hit_blocks, 2);
+  EXPECT_EQ(pool.stats().miss_blocks, 4);
+}
+
 }  // namespace
 }  // namespace inferno::kv

@@ -37,15 +37,17 @@ namespace {
 void live(BlockPool& pool, BlockTable& table, BlockTable& child, std::span<const TokenId> tokens) {
   const int count = static_cast<int>(tokens.size());
   table.hash_prompt(tokens);
-  table.cached_prefix_tokens(pool);
-  const int adopted = table.adopt_prefix(pool, tokens, 0);
+  table.cached_tail_tokens(pool, tokens);
+  int adopted = table.adopt_prefix(pool, tokens, 0);
+  if (const auto copied = table.copy_tail(pool, tokens)) adopted += copied->tokens;
   table.record_admission(pool, Admission::kFirst);
   if (table.grow(pool, count)) {
     table.publish_full(pool, tokens, (adopted + count) / 2);
     child.fork_prefix(pool, table, count - 1);
     table.publish_full(pool, tokens, count);
   }
-  table.release(pool);
+  const int computed = table.page_count() == pages_for(count) ? count : adopted;
+  table.retire(pool, tokens, computed);
   child.release(pool);
 }
 

@@ -24,7 +24,7 @@ Scheduler::Scheduler(const SchedulerConfig& config, kv::BlockPool& pool, const D
   running_.reserve(most);
   prefills_.reserve(most + 1);  // one may be admitted in the place of one that gave way
   carried_.reserve(most);
-  page_copies_.reserve(most + 1);
+  page_copies_.reserve(2 * (most + 1));  // prefill is planned anew when all rows gave way
   draft_candidates_.reserve(most);
 }
 
@@ -37,9 +37,7 @@ void Scheduler::add(Sequence& sequence, TimePoint now) {
       sequence.client->lengths, sequence.service_class(), sequence.traits.max_new_tokens);
   if (config_.prefix_caching) {
     sequence.table.hash_prompt(sequence.tokens);
-    if (sequence.reads_prefix_cache) {
-      sequence.expected_cached = sequence.table.cached_prefix_tokens(pool_);
-    }
+    sequence.expected_cached = cached_tokens(sequence);
   }
   const double rate = prefill_speed();
   const int to_compute = sequence.prompt_count - sequence.expected_cached;
@@ -141,7 +139,7 @@ void Scheduler::admit_single_rows() {
     if (next == nullptr || unshared_tokens(*next) != 1) return;
     if (try_admit(*next) != Outcome::kAdmitted) return;
     if (queue_.aged_front(now_)) ++overtaken_count_;
-    plan_.add(*next, 1);
+    if (next->pending_count() == 1) plan_.add(*next, 1);
   }
 }
 

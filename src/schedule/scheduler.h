@@ -66,7 +66,8 @@ class Scheduler {
   std::span<const ScheduledChunk> schedule(TimePoint now);
 
   // Copies of pages to be made, in this order, before the forward pass of the step just scheduled:
-  // a fork's last page begins as its parent's. Valid until the next schedule().
+  // a fork's last page begins as its parent's, a prompt's as that of a prompt which agrees with it
+  // that far. Valid until the next schedule().
   std::span<const kv::PageCopy> page_copies() const { return page_copies_; }
 
   // Records that the chunks of the last schedule() are computed: full pages become findable, and
@@ -167,7 +168,9 @@ class Scheduler {
   Outcome admit_aged(Sequence& sequence);
   Outcome admit_next(Sequence& sequence);
   Outcome try_admit(Sequence& sequence);
+  void copy_tail(Sequence& sequence);
   Outcome try_fork(Sequence& sequence, const Sequence& parent);
+  int cached_tokens(const Sequence& sequence) const;
   int unshared_tokens(const Sequence& sequence);
   Sequence* running_parent(const Sequence& sequence);
   bool defer_to_computer(Sequence& sequence, int cached_tokens);

@@ -81,8 +81,26 @@ Scheduler::Outcome Scheduler::try_admit(Sequence& sequence) {
     sequence.computed = 0;
     return Outcome::kBlocked;
   }
+  if (adopts) copy_tail(sequence);
   begin_running(sequence, sequence.was_admitted ? kv::Admission::kResumed : kv::Admission::kFirst);
   return Outcome::kAdmitted;
+}
+
+// Begins the page after those adopted with what the cache has of its tokens. The page is one of
+// those that the sequence takes in any case.
+void Scheduler::copy_tail(Sequence& sequence) {
+  const std::optional<kv::CopiedTail> copied = sequence.table.copy_tail(pool_, sequence.tokens);
+  if (!copied) return;
+  page_copies_.push_back(copied->copy);
+  sequence.computed += copied->tokens;
+  ++stats_.tail_copy_count;
+}
+
+// Tokens of a waiting sequence that the cache has now.
+int Scheduler::cached_tokens(const Sequence& sequence) const {
+  if (!config_.prefix_caching || !sequence.reads_prefix_cache) return 0;
+  return sequence.table.cached_prefix_tokens(pool_) +
+         sequence.table.cached_tail_tokens(pool_, sequence.tokens);
 }
 
 // Tokens that a waiting sequence would have to compute if it were admitted now.
@@ -90,8 +108,7 @@ int Scheduler::unshared_tokens(const Sequence& sequence) {
   if (const Sequence* const parent = running_parent(sequence)) {
     return parent->computed < parent->prompt_count ? sequence.token_count() : 1;
   }
-  const bool adopts = config_.prefix_caching && sequence.reads_prefix_cache;
-  return sequence.token_count() - (adopts ? sequence.table.cached_prefix_tokens(pool_) : 0);
+  return sequence.token_count() - cached_tokens(sequence);
 }
 
 // The sequence that this one is a fork of, when it runs and has the same prompt
@@ -251,7 +268,11 @@ void Scheduler::leave_running(Sequence& sequence) {
   in_flight_.remove(sequence);
   if (sequence.carried_count > 0) std::erase(carried_, &sequence);
   sequence.carried_count = 0;
-  sequence.table.release(pool_);
+  if (config_.prefix_caching) {
+    sequence.table.retire(pool_, sequence.tokens, sequence.computed);
+  } else {
+    sequence.table.release(pool_);
+  }
   if (sequence.promoted) --promoted_count_;
   sequence.promoted = false;
 }

@@ -369,6 +369,7 @@ TEST(SchedulerProperty, NoTokenPageOrSequenceIsEverLost) {
     all.lane_preemptions += world.stats().lane_preemptions;
     all.deferred_count += world.stats().deferred_count;
     all.fork_count += world.stats().fork_count;
+    all.tail_copy_count += world.stats().tail_copy_count;
     all.aged_promotions += world.stats().aged_promotions;
     all.restricted_steps += world.stats().restricted_steps;
   }
@@ -382,6 +383,7 @@ TEST(SchedulerProperty, NoTokenPageOrSequenceIsEverLost) {
   EXPECT_GT(all.lane_preemptions, 0);
   EXPECT_GT(all.deferred_count, 0);
   EXPECT_GT(all.fork_count, 0);
+  EXPECT_GT(all.tail_copy_count, 100);
   EXPECT_GT(all.aged_promotions, 0);
   EXPECT_GT(all.restricted_steps, 0);
 }

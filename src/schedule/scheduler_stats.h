@@ -43,6 +43,7 @@ struct SchedulerStats {
   int64_t prefix_hit_tokens = 0;
   int64_t deferred_count = 0;   // admissions put off because somebody computes the block
   int64_t fork_count = 0;       // admissions that shared a running sequence's pages
+  int64_t tail_copy_count = 0;  // admissions that began with a copy of a page
   int64_t aged_promotions = 0;  // admissions through the aged lane
   std::array<ClassStats, request::kServiceClassCount> classes{};
   int64_t fairness_spread_tokens = 0;  // between the counters of waiting clients, to one quantum

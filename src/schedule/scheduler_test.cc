@@ -109,6 +109,47 @@ TEST(Scheduler, ReusesACachedPrefixAndCountsIt) {
   EXPECT_EQ(scheduler.stats().prefix_hit_tokens, 32);
 }
 
+TEST(Scheduler, BeginsWithACopyOfTheTailOfASequenceThatHasEnded) {
+  kv::BlockPool pool(100);
+  Scheduler scheduler({.max_num_seqs = 4, .max_num_batched_tokens = 512}, pool);
+  auto first = sequence_of(1, 40);
+  scheduler.add(*first, kStart);
+  run_step(scheduler, scheduler.schedule(kStart));
+  const PageId tail{first->table.pages()[2]};
+  scheduler.finish(*first, kStart);
+  auto second = sequence_of(2, 40);
+  scheduler.add(*second, kStart);
+  EXPECT_EQ(second->expected_cached, 39);
+  const auto chunks = scheduler.schedule(kStart);
+  ASSERT_EQ(chunks.size(), 1u);
+  EXPECT_EQ(chunks[0].first, 39);
+  EXPECT_TRUE(chunks[0].is_decode()) << "one token, and the next is chosen";
+  EXPECT_EQ(second->cached_count, 39);
+  EXPECT_EQ(scheduler.stats().prefix_hit_tokens, 39);
+  EXPECT_EQ(scheduler.stats().tail_copy_count, 1);
+  ASSERT_EQ(scheduler.page_copies().size(), 1u);
+  EXPECT_EQ(scheduler.page_copies()[0],
+            (kv::PageCopy{.from = tail, .to = {second->table.pages()[2]}}));
+  run_step(scheduler, chunks);
+  EXPECT_TRUE(scheduler.schedule(kStart).size() == 1 && scheduler.page_copies().empty());
+}
+
+TEST(Scheduler, CopiesNothingForOneThatReadsNoCache) {
+  kv::BlockPool pool(100);
+  Scheduler scheduler({.max_num_seqs = 4, .max_num_batched_tokens = 512}, pool);
+  auto first = sequence_of(1, 40);
+  scheduler.add(*first, kStart);
+  run_step(scheduler, scheduler.schedule(kStart));
+  scheduler.finish(*first, kStart);
+  auto second = sequence_of(2, 40);
+  second->reads_prefix_cache = false;
+  scheduler.add(*second, kStart);
+  const auto chunks = scheduler.schedule(kStart);
+  ASSERT_EQ(chunks.size(), 1u);
+  EXPECT_EQ(chunks[0].count, 40);
+  EXPECT_TRUE(scheduler.page_copies().empty());
+}
+
 TEST(Scheduler, SharesNothingWhenPrefixCachingIsOff) {
   kv::BlockPool pool(100);
   Scheduler scheduler({.max_num_seqs = 4, .max_num_batched_tokens = 512, .prefix_caching = false},
@@ -203,8 +244,9 @@ TEST(SchedulerSharing, TwoPromptsWithOnePrefixComputeItOnce) {
     engine.submit(from_stream(0, 400, 2));
     engine.run_until_idle();
     EXPECT_EQ(engine.done().size(), 3u);
-    EXPECT_EQ(engine.computed_tokens(), 400 + 2 * 16 + 3)
-        << "each of the others computes its last block only; budget " << budget;
+    const int last = budget < 400 ? 16 : 1;  // the first may not have got so far
+    EXPECT_EQ(engine.computed_tokens(), 400 + 2 * last + 3)
+        << "each of the others computes its last block at most; budget " << budget;
   }
 }
 
@@ -215,7 +257,7 @@ TEST(SchedulerSharing, PromptsThatArriveTogetherComputeTheirPrefixOnce) {
   engine.step();
   EXPECT_EQ(engine.scheduler().stats().deferred_count, 3);
   engine.run_until_idle();
-  EXPECT_EQ(engine.computed_tokens(), 200 + 3 * 8);
+  EXPECT_EQ(engine.computed_tokens(), 200 + 3);
 }
 
 TEST(SchedulerSharing, ADeferredSequenceDoesNotBlockThoseBehindIt) {
@@ -361,7 +403,7 @@ TEST(SchedulerFork, GoesTheOrdinaryWayWhenItsParentIsGoneOrAnother) {
   const uint64_t stranger = submit_fork(engine, running, from_stream(7000, 40, 5));
   engine.step();
   EXPECT_EQ(engine.scheduler().stats().fork_count, 0);
-  EXPECT_EQ(engine.sequence(orphan).cached_count, 32) << "from the prefix cache";
+  EXPECT_EQ(engine.sequence(orphan).cached_count, 39) << "from the prefix cache";
   EXPECT_EQ(engine.sequence(stranger).cached_count, 0);
 }
 
