@@ -213,7 +213,7 @@ TEST_P(DraftDeterminism, SameBytesWithADraftModelAndWithout) {
       for (size_t i = 0; i < plain.size(); ++i)
         ASSERT_EQ(answers.spelled[i], plain[i]) << "request " << i;
       if (how.lengths == schedule::DraftLengthRule::kLongest) {
-        EXPECT_GT(answers.draft_tokens, 50);
+        EXPECT_GT(answers.draft_tokens, 30);
         EXPECT_GT(answers.accepted_tokens, 0);
       }
     }

@@ -39,7 +39,7 @@ LoadForecast Scheduler::forecast(TimePoint) const {
       decodes.decode_reads += sequence->token_count();
     }
   }
-  if (decodes.decode_rows > 0 && step_time_.is_trusted()) {
+  if (decodes.decode_rows > 0 && step_time_.knows_decoding()) {
     forecast.decode_step_s = step_time_.predict(decodes);
   }
   forecast.queued_tokens = prefill_tokens + queue_.answer_tokens();

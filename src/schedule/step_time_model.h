@@ -36,9 +36,10 @@ class StepTimeModel {
   void learn(const StepFeatures& features, double seconds);
 
   // Whether enough steps of both kinds were seen.
-  bool is_trusted() const {
-    return decode_only_steps_ >= kTrustedSteps && prefill_steps_ >= kTrustedSteps;
-  }
+  bool is_trusted() const { return knows_decoding() && prefill_steps_ >= kTrustedSteps; }
+
+  // Whether enough steps without prefill were seen to predict such a step.
+  bool knows_decoding() const { return decode_only_steps_ >= kTrustedSteps; }
 
   // Whether a step without prefill should run now although there are prompts to compute: under
   // steady load there would never be one, and what prefill adds to a step could not be told from
