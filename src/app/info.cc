@@ -13,15 +13,16 @@ namespace {
 using CheckpointPtr = std::shared_ptr<const model::Checkpoint>;
 
 // What serving takes (the sizes of serve's own defaults), to be added up by whoever plans.
-boost::json::object memory_of(const CheckpointPtr& checkpoint) {
+// `carry_rows`: as many as serve's default, or 0 for a draft model, which carries none.
+boost::json::object memory_of(const CheckpointPtr& checkpoint, int carry_rows) {
   const model::ModelConfig& config = checkpoint->config();
   const auto shape = model::Decoder::kv_shape(config, kv_type_of(EngineOptions().kv_cache_dtype));
   boost::json::object memory;
   if (const auto bytes = model::Weights::estimate_bytes(checkpoint)) {
     memory["weights_bytes"] = Buffer::taken_bytes(*bytes);
   }
-  const int batch_tokens = EngineOptions().max_num_batched_tokens;
-  const model::DecoderLimits limits{.batch_tokens = batch_tokens, .carry_rows = batch_tokens};
+  const model::DecoderLimits limits{.batch_tokens = EngineOptions().max_num_batched_tokens,
+                                    .carry_rows = carry_rows};
   memory["activation_bytes"] =
       Buffer::taken_bytes(model::Decoder::activation_bytes_for(config, limits, available_cores()));
   memory["kv_bytes_per_token"] = shape.page_bytes() / kernel::kPagePositions;
@@ -37,7 +38,7 @@ boost::json::object memory_of(const CheckpointPtr& checkpoint) {
 
 // What a draft model adds, as far as it takes memory of its own beside a model.
 void add_draft_memory(boost::json::object& memory, const CheckpointPtr& draft) {
-  for (const auto& [what, bytes] : memory_of(draft)) {
+  for (const auto& [what, bytes] : memory_of(draft, 0)) {
     if (what == "weights_bytes" || what == "activation_bytes" || what == "kv_bytes_per_token") {
       memory[fmt::format("draft_{}", std::string_view(what))] = bytes;
     }
@@ -77,7 +78,7 @@ boost::json::object describe(const CheckpointPtr& file, const CheckpointPtr& dra
   out["vocabulary"] = config.vocab_size;
   out["context_length"] = config.context_length;
   out["sliding_window"] = config.sliding_window;
-  boost::json::object memory = memory_of(file);
+  boost::json::object memory = memory_of(file, EngineOptions().max_num_batched_tokens);
   if (draft) add_draft_memory(memory, draft);
   out["memory"] = std::move(memory);
   return out;

@@ -177,7 +177,8 @@ void EngineCore::end_expired() {
   }
 }
 
-// Gives the sequences that a fork has just admitted their own copy of the page they will write to.
+// Gives the sequences just admitted their own copy of the page they will write to: forks, and those
+// that share a part of a page.
 void EngineCore::copy_pages() {
   for (const kv::PageCopy& copy : scheduler_.page_copies())
     parts_.model.copy_page(copy.from, copy.to);

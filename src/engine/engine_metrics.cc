@@ -100,7 +100,7 @@ EngineMetrics::EngineMetrics(const Maker& make)
       forks_{make.counter("forks_total",
                           "Choices that took the prompt's pages of a running request.")},
       tail_copies_{make.counter("tail_copies_total",
-                                "Requests that began with a copy of a partly shared page.")},
+                                "Admissions that began with a copy of a partly shared page.")},
       promotions_{
           make.counter("aged_promotions_total", "Requests admitted because they waited too long.")},
       restricted_steps_{

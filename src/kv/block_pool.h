@@ -8,7 +8,7 @@
 //   IN USE          --last release-->  FREE             nobody could find it again
 //   IN USE, named   --last release-->  IDLE             kept, in case somebody asks
 //   IDLE            --adopt--------->  IN USE, named    the prefix-cache hit
-//   IDLE            --acquire------->  IN USE           evicted, its name forgotten
+//   IDLE            --acquire------->  IN USE           evicted, its name forgotten; a tail, too
 //   IN USE          --keep_tail----->  IDLE, a tail     partly filled, and worth a copy
 //   IDLE, a tail    --keep, publish->  FREE             another page has all that was in it
 //
@@ -70,7 +70,7 @@ class BlockPool {
   PageId publish(PageId page, const token::BlockHash& hash, const BlockOrigin& origin = {});
 
   // Gives back the only reference on a page of which the first positions are filled. It stays,
-  // idle, to be copied from, unless another page after the same block has all of its tokens.
+  // idle, to be copied from, unless one of the pages last used after the same block has its tokens.
   // Requires: `page` is unnamed; it has tokens, fewer than a page; the parent is in use and named.
   void keep_tail(PageId page, const BlockOrigin& origin);
 

@@ -23,7 +23,8 @@ void BM_FreePage(benchmark::State& state) {
 }
 BENCHMARK(BM_FreePage);
 
-// Every page is idle and named; the one taken gets a new name and becomes idle again.
+// Every page is idle and named; the one taken gets a new name and becomes idle again. All continue
+// the same root, so that the list of its children is as long as it can be.
 void BM_IdlePage(benchmark::State& state) {
   const auto policy = static_cast<EvictionPolicyKind>(state.range(0));
   state.SetLabel(std::string(name_of(policy)));

@@ -85,6 +85,16 @@ int BlockTable::cached_tail_tokens(const BlockPool& pool, std::span<const TokenI
   return found ? found->tokens : 0;
 }
 
+bool BlockTable::has_all_but_last(const BlockPool& pool, std::span<const TokenId> tokens) const {
+  // A block that can be found tells that all before it can be.
+  const int blocks = findable_blocks();
+  if (blocks > published_ && !pool.find(hash_before(blocks))) return false;
+  const int rest = static_cast<int>(tokens.size()) - 1 - blocks * kPageTokens;
+  if (rest == 0) return true;
+  const std::optional<BlockTree::Match> found = find_tail(pool, blocks, tokens);
+  return found && found->tokens == rest;
+}
+
 std::optional<CopiedTail> BlockTable::copy_tail(BlockPool& pool, std::span<const TokenId> tokens) {
   CHECK(page_count() == published_, "{} pages, {} published", page_count(), published_);
   const std::optional<BlockTree::Match> found = find_tail(pool, published_, tokens);

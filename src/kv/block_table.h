@@ -98,6 +98,10 @@ class BlockTable {
   // The tokens that copy_tail() would find after adopt_prefix() now. Requires: the same.
   int cached_tail_tokens(const BlockPool& pool, std::span<const TokenId> tokens) const;
 
+  // Whether adopt_prefix() and copy_tail() would find all of `tokens` but the last one now: three
+  // look-ups, however long they are. Requires: as cached_prefix_tokens().
+  bool has_all_but_last(const BlockPool& pool, std::span<const TokenId> tokens) const;
+
   // Appends pages for as many of the following whole blocks of `tokens` as can be found, and
   // returns how many tokens they hold. Stops before the last token of `tokens`: somebody has to
   // compute its logits.

@@ -39,7 +39,7 @@ struct Predecessor {
 class BlockTree {
  public:
   // More children are rare but for roots, where each that is looked at may be a cache miss: so many
-  // take some microseconds, once for each admission.
+  // take some microseconds, for each page that is named and each request that looks for its own.
   static constexpr int kMostLooked = 32;
 
   // A page that begins with the tokens looked for.

@@ -134,9 +134,12 @@ void Scheduler::schedule_carried() {
 // Whatever is left for prefill, or carried: those next in order who have one token to compute
 // begin. A row more is all they cost. Nobody gives way to them.
 void Scheduler::admit_single_rows() {
-  while (plan_.budget() > 0 && !is_closed_ && !lane_is_due()) {
+  // What is carried and rests in this step has its room in the next one.
+  const int reserved = prefill_layers_.begin == prefill_layers_.end ? carried_tokens() : 0;
+  while (plan_.budget() > reserved && !is_closed_ && !lane_is_due()) {
     Sequence* const next = queue_.front();
-    if (next == nullptr || unshared_tokens(*next) != 1) return;
+    if (next == nullptr || running_count() >= config_.max_num_seqs) return;
+    if (!lacks_one_token(*next)) return;
     if (try_admit(*next) != Outcome::kAdmitted) return;
     if (queue_.aged_front(now_)) ++overtaken_count_;
     if (next->pending_count() == 1) plan_.add(*next, 1);
@@ -167,14 +170,16 @@ void Scheduler::carry(Range layers) {
 }
 
 // Whether what is carried has to begin anew for the sake of one that waits and has a better tier
-// than all of it: once for the same tokens, so that it gets on, and not when it has aged.
+// than all of it: once for the same tokens, so that it gets on, and not when it has aged. One with
+// one token to compute begins beside it.
 bool Scheduler::is_carried_overtaken() {
   const Sequence* const waiting = queue_.front();
   if (carried_.empty() || waiting == nullptr || config_.policy != Policy::kSlo) return false;
-  return std::ranges::all_of(carried_, [&](const Sequence* sequence) {
+  const bool is_better = std::ranges::all_of(carried_, [&](const Sequence* sequence) {
     return sequence->gave_way_at != sequence->computed && sequence->aged_at > now_ &&
            tier_of(*waiting, config_.policy) < running_tier(*sequence, config_.policy);
   });
+  return is_better && !lacks_one_token(*waiting);
 }
 
 void Scheduler::forget_carried() {
@@ -256,12 +261,13 @@ void Scheduler::serve_in_order(ChunkSizer& sizer) {
 void Scheduler::give_chunk(Sequence& sequence, int most, ChunkSizer& sizer) {
   const int first = sequence.computed + plan_.planned_of(sequence);
   const int allowed = std::min(plan_.unplanned_of(sequence), plan_.budget());
-  const int limit = sizer.limit(first);
+  const bool is_row = sequence.pending_count() == 1;  // and costs what a decode row costs
+  const int limit = is_row ? 1 : sizer.limit(first);
   if (limit < std::min(allowed, most)) is_restricted_ = true;
   const int count = std::min({allowed, most, limit});
   if (count <= 0) return;
   plan_.add(sequence, count);
-  sizer.spend(first, count);
+  if (!is_row) sizer.spend(first, count);
 }
 
 void Scheduler::complete_step(TimePoint now) {

@@ -171,7 +171,7 @@ class Scheduler {
   void copy_tail(Sequence& sequence);
   Outcome try_fork(Sequence& sequence, const Sequence& parent);
   int cached_tokens(const Sequence& sequence) const;
-  int unshared_tokens(const Sequence& sequence);
+  bool lacks_one_token(const Sequence& sequence);
   Sequence* running_parent(const Sequence& sequence);
   bool defer_to_computer(Sequence& sequence, int cached_tokens);
   void defer(Sequence& sequence, Sequence& computer, int tokens);

@@ -103,12 +103,13 @@ int Scheduler::cached_tokens(const Sequence& sequence) const {
          sequence.table.cached_tail_tokens(pool_, sequence.tokens);
 }
 
-// Tokens that a waiting sequence would have to compute if it were admitted now.
-int Scheduler::unshared_tokens(const Sequence& sequence) {
+// Whether a waiting sequence would have one token to compute if it were admitted now.
+bool Scheduler::lacks_one_token(const Sequence& sequence) {
   if (const Sequence* const parent = running_parent(sequence)) {
-    return parent->computed < parent->prompt_count ? sequence.token_count() : 1;
+    return parent->computed >= parent->prompt_count;
   }
-  return sequence.token_count() - cached_tokens(sequence);
+  if (!config_.prefix_caching || !sequence.reads_prefix_cache) return sequence.token_count() == 1;
+  return sequence.table.has_all_but_last(pool_, sequence.tokens);
 }
 
 // The sequence that this one is a fork of, when it runs and has the same prompt

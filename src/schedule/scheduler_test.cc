@@ -354,6 +354,32 @@ TEST(SchedulerFork, WaitsForAParentThatPrefills) {
   EXPECT_EQ(engine.sequence(child).cached_count, 199);
 }
 
+// One whose class is better than that of what is carried makes it begin anew, but not for one row.
+TEST(Scheduler, WhatIsCarriedIsNotForgottenForOneWithOneTokenToCompute) {
+  for (const bool is_cached : {true, false}) {
+    kv::BlockPool pool(1000);
+    Scheduler scheduler({.layer_count = 20}, pool);
+    const auto stream = sequence_of(1, 33, 0);
+    scheduler.add(*stream, kStart);
+    run_step(scheduler, scheduler.schedule(kStart));
+    const auto prompt = sequence_of(2, 3000, 10'000);
+    prompt->traits.service_class = request::ServiceClass::kBatch;
+    scheduler.add(*prompt, kStart);
+    run_step(scheduler, scheduler.schedule(kStart));
+    ASSERT_GT(prompt->carried_count, 0);
+    const auto better = sequence_of(3, 33, is_cached ? 0 : 50'000);
+    better->traits.service_class = request::ServiceClass::kInteractive;
+    scheduler.add(*better, kStart);
+    const auto chunks = scheduler.schedule(kStart);
+    EXPECT_NE(std::ranges::find(chunks, better.get(), &ScheduledChunk::sequence), chunks.end());
+    EXPECT_EQ(prompt->gave_way_at, is_cached ? -1 : prompt->computed);
+    run_step(scheduler, chunks);
+    if (is_cached) {
+      EXPECT_EQ(better->generated_count(), 1);
+    }
+  }
+}
+
 // Streams beside which a long prompt is carried, and one after the other: a fork of the first, a
 // prompt that is in the cache but for its last token, one that is not, and one behind it.
 TEST(SchedulerFork, AndWhoeverHasOneTokenToComputeBeginsBesideWhatIsCarried) {

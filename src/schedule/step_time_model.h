@@ -29,7 +29,7 @@ namespace inferno::schedule {
 class StepTimeModel {
  public:
   // Steps of a kind, without and with prefill, that have to be seen before predictions are used:
-  // twice the number of weights.
+  // more than there are weights.
   static constexpr int kTrustedSteps = 8;
 
   // Learns from a step. Steps of no duration (a clock that stands still) teach nothing.
