@@ -5,8 +5,6 @@
 namespace inferno::model {
 namespace {
 
-using kernel::TensorType;
-
 TEST(Tensor, CountsTheElementsOfItsShape) {
   EXPECT_EQ(element_count({.shape = {611, 64}}), 611 * 64);
   EXPECT_EQ(element_count({.shape = {}}), 1);
