@@ -1,6 +1,5 @@
 #include "app/prefetch_probe.h"
 
-#include <cpuid.h>
 #include <fmt/format.h>
 #include <immintrin.h>
 
@@ -21,11 +20,6 @@ constexpr size_t kThreadBytes = size_t{4} << 20;
 constexpr size_t kMostBytes = size_t{64} << 20;
 constexpr int kRounds = 5;
 constexpr size_t kLineBytes = 64;
-
-bool has_clflushopt() {
-  unsigned a = 0, b = 0, c = 0, d = 0;
-  return __get_cpuid_count(7, 0, &a, &b, &c, &d) != 0 && (b & bit_CLFLUSHOPT) != 0;
-}
 
 // Flushes that wait for none before them, as those of clflush do: several times as fast.
 __attribute__((target("clflushopt"))) void flush_unordered(const uint8_t* at, const uint8_t* end) {
@@ -105,8 +99,9 @@ class Trial {
 
   const kernel::KernelTable& table_;
   ThreadPool& pool_;
-  void (*const flush_lines_)(const uint8_t*, const uint8_t*) = has_clflushopt() ? flush_unordered
-                                                                                : flush_in_order;
+  void (*const flush_lines_)(const uint8_t*, const uint8_t*) = __builtin_cpu_supports("clflushopt")
+                                                                   ? flush_unordered
+                                                                   : flush_in_order;
   std::vector<int8_t> q_;
   std::vector<float> scale_;
   std::vector<int16_t> sum_;

@@ -49,15 +49,13 @@ PageId BlockPool::evict() {
 // Takes an idle page, which the policy has forgotten already, out of the tree.
 void BlockPool::forget(PageId page) {
   Page& entry = at(page);
-  CHECK(entry.references == 0 && entry.children == 0, "page {} with {} users and {} children",
-        page.value, entry.references, entry.children);
+  CHECK(entry.references == 0, "page {} with {} users", page.value, entry.references);
   entry.named = false;
   --stats_.idle_pages;
   const std::optional<PageId> parent_page = tree_.parent_of(page);
   tree_.erase(page);
-  if (!parent_page) return;
-  Page& parent = at(*parent_page);
-  if (--parent.children == 0 && parent.references == 0) policy_->became_leaf(*parent_page);
+  if (!parent_page || tree_.has_children(*parent_page)) return;
+  if (at(*parent_page).references == 0) policy_->became_leaf(*parent_page);
 }
 
 PageId BlockPool::publish(PageId page, const token::BlockHash& hash, const BlockOrigin& origin) {
@@ -111,7 +109,6 @@ void BlockPool::name(PageId page, const BlockOrigin& origin) {
     Page& parent = at(*origin.after.page);
     CHECK(parent.references > 0 && parent.named, "parent {} with {} references, named {}",
           origin.after.page->value, parent.references, parent.named);
-    ++parent.children;
     ++parent.used_children;
     entry.depth = parent.depth + 1;
   }
@@ -164,7 +161,7 @@ void BlockPool::make_idle(PageId page) {
   CHECK(entry.used_children == 0, "page {} is given back before {} pages below it", page.value,
         entry.used_children);
   if (const std::optional<PageId> parent = tree_.parent_of(page)) --at(*parent).used_children;
-  policy_->idle(page, entry.children == 0 ? BlockPlace::kLeaf : BlockPlace::kInner);
+  policy_->idle(page, tree_.has_children(page) ? BlockPlace::kInner : BlockPlace::kLeaf);
   --stats_.in_use_named_pages;
   ++stats_.idle_pages;
 }

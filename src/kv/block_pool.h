@@ -121,8 +121,7 @@ class BlockPool {
  private:
   struct Page {
     token::BlockHash hash{};    // of a block; a tail has none
-    int32_t children = 0;       // named pages whose parent this is
-    int32_t used_children = 0;  // of those, in use
+    int32_t used_children = 0;  // named pages in use whose parent this is
     int32_t references = 0;
     int32_t depth = 0;  // blocks before it in its chain
     HitCause cause = HitCause::kPrompt;

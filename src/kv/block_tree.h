@@ -65,6 +65,9 @@ class BlockTree {
   // The page that `page` continues; none: a root.
   std::optional<PageId> parent_of(PageId page) const;
 
+  // Whether another page continues `page`.
+  bool has_children(PageId page) const { return nodes_[page.value].first_child != kNone; }
+
   // Whether a page of the tree is partly filled.
   bool is_tail(PageId page) const;
 

@@ -37,7 +37,10 @@ void Scheduler::add(Sequence& sequence, TimePoint now) {
       sequence.client->lengths, sequence.service_class(), sequence.traits.max_new_tokens);
   if (config_.prefix_caching) {
     sequence.table.hash_prompt(sequence.tokens);
-    sequence.expected_cached = cached_tokens(sequence);
+    if (sequence.reads_prefix_cache) {
+      sequence.expected_cached = sequence.table.cached_prefix_tokens(pool_) +
+                                 sequence.table.cached_tail_tokens(pool_, sequence.tokens);
+    }
   }
   const double rate = prefill_speed();
   const int to_compute = sequence.prompt_count - sequence.expected_cached;

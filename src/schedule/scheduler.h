@@ -170,7 +170,6 @@ class Scheduler {
   Outcome try_admit(Sequence& sequence);
   void copy_tail(Sequence& sequence);
   Outcome try_fork(Sequence& sequence, const Sequence& parent);
-  int cached_tokens(const Sequence& sequence) const;
   bool lacks_one_token(const Sequence& sequence);
   Sequence* running_parent(const Sequence& sequence);
   bool defer_to_computer(Sequence& sequence, int cached_tokens);

@@ -96,13 +96,6 @@ void Scheduler::copy_tail(Sequence& sequence) {
   ++stats_.tail_copy_count;
 }
 
-// Tokens of a waiting sequence that the cache has now.
-int Scheduler::cached_tokens(const Sequence& sequence) const {
-  if (!config_.prefix_caching || !sequence.reads_prefix_cache) return 0;
-  return sequence.table.cached_prefix_tokens(pool_) +
-         sequence.table.cached_tail_tokens(pool_, sequence.tokens);
-}
-
 // Whether a waiting sequence would have one token to compute if it were admitted now.
 bool Scheduler::lacks_one_token(const Sequence& sequence) {
   if (const Sequence* const parent = running_parent(sequence)) {
