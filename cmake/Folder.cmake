@@ -70,6 +70,14 @@ function(inferno_compiled_headers target)
   target_precompile_headers(${target} PRIVATE ${ARGN})
 endfunction()
 
+# Files of one target go to g++ a few at a time (docs/decisions/0016): what their headers hold is
+# instantiated once for all of them. Names in anonymous namespaces must therefore differ within a
+# folder; that a class has a member of a type from there is then no mistake.
+function(inferno_compile_together target)
+  set_target_properties(${target} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 6)
+  target_compile_options(${target} PRIVATE -Wno-subobject-linkage)
+endfunction()
+
 function(inferno_hasten_library target)
   if(NOT CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
     return()
@@ -79,6 +87,7 @@ function(inferno_hasten_library target)
   endif()
   target_compile_options(${target} PRIVATE -fpch-preprocess)
   target_precompile_headers(${target} REUSE_FROM inferno_library_headers)
+  inferno_compile_together(${target})
 endfunction()
 
 # Tests also take googletest's headers compiled, and are optimized less than what they test. At -O1
@@ -96,4 +105,5 @@ function(inferno_hasten_tests target)
   target_compile_options(${target} PRIVATE -fpch-preprocess
     $<$<CONFIG:Release>:-O1;-Wno-array-bounds;-Wno-stringop-overflow>)
   target_precompile_headers(${target} REUSE_FROM inferno_test_headers)
+  inferno_compile_together(${target})
 endfunction()

@@ -51,10 +51,10 @@ struct Measurement {
 };
 
 // The model with pages of its own for each sequence, driven step by step.
-class Bench {
+class ModelBench {
  public:
-  static Result<std::unique_ptr<Bench>> create(const BenchOptions& options) {
-    auto bench = std::unique_ptr<Bench>(new Bench(options));
+  static Result<std::unique_ptr<ModelBench>> create(const BenchOptions& options) {
+    auto bench = std::unique_ptr<ModelBench>(new ModelBench(options));
     if (auto done = bench->load(); !done) return std::unexpected(done.error());
     return bench;
   }
@@ -97,7 +97,7 @@ class Bench {
  private:
   using Clock = std::chrono::steady_clock;
 
-  explicit Bench(const BenchOptions& options) : options_(options) {}
+  explicit ModelBench(const BenchOptions& options) : options_(options) {}
 
   static double seconds_since(Clock::time_point start) {
     return std::chrono::duration<double>(Clock::now() - start).count();
@@ -221,7 +221,7 @@ double percent(double part, double whole) {
   return 100.0 * part / whole;
 }
 
-void print_json(const Bench& bench, const MachinePeak& peak,
+void print_json(const ModelBench& bench, const MachinePeak& peak,
                 const std::vector<Measurement>& results) {
   boost::json::array list;
   for (const Measurement& result : results) {
@@ -246,7 +246,7 @@ void print_json(const Bench& bench, const MachinePeak& peak,
   fmt::print("{}\n", boost::json::serialize(out));
 }
 
-void print_table(const Bench& bench, const MachinePeak& peak,
+void print_table(const ModelBench& bench, const MachinePeak& peak,
                  const std::vector<Measurement>& results) {
   fmt::print("{}, {} threads, {}; memory {:.1f} GB/s, int8 {:.0f} GOP/s\n", bench.name(),
              bench.threads(), kernel::name_of(bench.table().isa), peak.read_gb_per_s,
@@ -286,7 +286,7 @@ int run_bench(int argc, char** argv) {
   add_option(app, "--reps", options.repetitions, "repetitions")->check(CLI::Range(1, 1000));
   app.add_flag("--json", options.prints_json, "as JSON");
   if (const auto code = parse(app, argc, argv)) return *code;
-  auto bench = Bench::create(options);
+  auto bench = ModelBench::create(options);
   if (!bench) return report("bench", bench.error());
   std::vector<Measurement> results;
   const MachinePeak before = (*bench)->peak();

@@ -8,16 +8,13 @@
 #include <optional>
 
 #include "base/memory_tracker.h"
+#include "model/conformance_data.h"
 
 namespace inferno::app {
 namespace {
 
 namespace fs = std::filesystem;
 using ::testing::HasSubstr;
-
-fs::path conformance(const char* path) {
-  return fs::path(INFERNO_SOURCE_DIR) / "../shared/models" / path;
-}
 
 EngineOptions with_draft(const fs::path& model) {
   EngineOptions options;
@@ -32,7 +29,7 @@ class LocalDraftTest : public ::testing::Test {
     target_ = *model::Checkpoint::open(path_);
   }
 
-  fs::path path_ = conformance("llama/model-f32.gguf");
+  fs::path path_ = model::conformance_models() / "llama/model-f32.gguf";
   std::shared_ptr<const model::Checkpoint> target_;
 };
 
@@ -47,7 +44,8 @@ TEST_F(LocalDraftTest, ErrorsNameTheOption) {
   ASSERT_FALSE(absent);
   EXPECT_EQ(absent.error().param, "speculative-config");
   EXPECT_THAT(absent.error().message, HasSubstr("/nowhere/at.all"));
-  const auto foreign = open_draft(with_draft(conformance("gemma3/model-f32.gguf")), *target_);
+  const auto foreign =
+      open_draft(with_draft(model::conformance_models() / "gemma3/model-f32.gguf"), *target_);
   ASSERT_FALSE(foreign);
   EXPECT_EQ(foreign.error().param, "speculative-config");
   EXPECT_EQ(foreign.error().fault, Fault::kInvalid);

@@ -8,6 +8,7 @@
 #include <cstdlib>
 
 #include "base/placement.h"
+#include "base/sizes.h"
 #include "base/thread_pool.h"
 #include "kernel/isa_detect.h"
 #include "kernel/table_proof.h"
@@ -119,7 +120,7 @@ void add_runtime_options(CLI::App& app, EngineOptions& options) {
   add_option(app, "--kv-cache-memory", options.kv_cache_memory,
              "512MiB, 4GiB, or a share of free memory (25%)")
       ->check([](const std::string& text) {
-        const auto bytes = parse_memory(text, size_t{1} << 30);
+        const auto bytes = parse_memory(text, kGiB);
         return bytes ? std::string() : bytes.error().message;
       });
   add_option(

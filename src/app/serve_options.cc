@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "app/model_names.h"
+#include "base/sizes.h"
 
 namespace inferno::app {
 namespace {
@@ -38,7 +39,7 @@ void add_model_options(CLI::App& app, ServeOptions& options) {
              "memory for all models together (16GiB, 80%); what does not fit is loaded when it is "
              "asked for, in place of the model longest unused")
       ->check([](const std::string& text) {
-        const auto bytes = parse_memory(text, size_t{1} << 30, "model-memory");
+        const auto bytes = parse_memory(text, kGiB, "model-memory");
         return bytes ? std::string() : bytes.error().message;
       });
   add_option(app, "--model-dir", options.model_dir,

@@ -10,6 +10,8 @@
 #include <set>
 #include <thread>
 
+#include "base/sizes.h"
+
 namespace inferno {
 namespace {
 
@@ -18,8 +20,6 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using Kind = NumaPolicy::Kind;
 using Mode = MemoryPlacement::Mode;
-
-constexpr size_t kGiB = size_t{1} << 30;
 
 NumaNode node(int id, size_t memory_bytes, std::vector<Core> cores) {
   NumaNode made;

@@ -8,6 +8,8 @@
 #include <numeric>
 #include <string>
 
+#include "base/sizes.h"
+
 namespace inferno {
 namespace {
 
@@ -16,8 +18,6 @@ namespace fs = std::filesystem;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
-
-constexpr size_t kGiB = size_t{1} << 30;
 
 std::vector<int> first_numbers(int count) {
   std::vector<int> numbers(static_cast<size_t>(count));

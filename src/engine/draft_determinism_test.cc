@@ -8,6 +8,7 @@
 
 #include "engine/draft_model.h"
 #include "engine/engine_core.h"
+#include "model/conformance_data.h"
 #include "model/decoder.h"
 
 namespace inferno::engine {
@@ -15,12 +16,12 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr int kRequests = 12;
-constexpr int kMaxModelLen = 160;
+constexpr int kDraftedRequests = 12;
+constexpr int kDraftedModelLen = 160;
 constexpr int kLogitRows = 4;
 
 // One answer, floats spelled exactly.
-class Transcript final : public request::EventSink {
+class DraftTranscript final : public request::EventSink {
  public:
   void on_event(request::TokenEvent event) override {
     for (const request::TokenOutput& token : event.tokens) {
@@ -38,7 +39,7 @@ class Transcript final : public request::EventSink {
 // Which requests draw their tokens at random.
 enum class Sampled : uint8_t { kNever, kMostly };
 
-struct Variation {
+struct DraftVariation {
   const char* name;
   bool drafts = true;
   int budget = 512;
@@ -84,7 +85,7 @@ class Pair {
   Pair(const fs::path& target, const fs::path& draft, int threads)
       : pool_(threads), target_(target, pool_), draft_(draft, pool_) {}
 
-  Answers run(const Variation& how) {
+  Answers run(const DraftVariation& how) {
     kv::PageStore store = target_.make_store(how.pages);
     kv::PageStore draft_store = draft_.make_store(how.draft_pages);
     const kernel::KernelTable& table = kernel::best_table();
@@ -100,7 +101,7 @@ class Pair {
                        {.page_count = how.draft_pages,
                         .batch_tokens = how.budget,
                         .max_sequences = how.seqs,
-                        .max_tokens = kMaxModelLen,
+                        .max_tokens = kDraftedModelLen,
                         .guessable_tokens = decoder->vocab_size(),
                         .prefix_caching = how.caching});
     MetricRegistry registry;
@@ -115,15 +116,15 @@ class Pair {
                     {.scheduler = {.max_num_seqs = how.seqs,
                                    .max_num_batched_tokens = how.budget,
                                    .prefix_caching = how.caching},
-                     .max_model_len = kMaxModelLen,
+                     .max_model_len = kDraftedModelLen,
                      .kv_page_count = how.pages,
                      .speculation = {.method = how.drafts ? SpeculationMethod::kDraftModel
                                                           : SpeculationMethod::kOff,
                                      .num_speculative_tokens = 5,
                                      .lengths = how.lengths}});
-    std::vector<std::shared_ptr<Transcript>> sinks;
-    for (int i = 0; i < kRequests; ++i) {
-      sinks.push_back(std::make_shared<Transcript>());
+    std::vector<std::shared_ptr<DraftTranscript>> sinks;
+    for (int i = 0; i < kDraftedRequests; ++i) {
+      sinks.push_back(std::make_shared<DraftTranscript>());
       core.start(request_of(i, how.sampled), sinks.back());
       core.step();
     }
@@ -173,41 +174,37 @@ class Pair {
   Loaded draft_;
 };
 
-struct Subject {
+struct ModelPair {
   const char* name;
   const char* target;
   const char* draft;
 };
 
-std::ostream& operator<<(std::ostream& out, const Subject& subject) {
+std::ostream& operator<<(std::ostream& out, const ModelPair& subject) {
   return out << subject.name;
 }
 
-fs::path conformance(const char* path) {
-  return fs::path(INFERNO_SOURCE_DIR) / "../shared/models" / path;
-}
-
-class DraftDeterminism : public ::testing::TestWithParam<Subject> {};
+class DraftDeterminism : public ::testing::TestWithParam<ModelPair> {};
 
 TEST_P(DraftDeterminism, SameBytesWithADraftModelAndWithout) {
-  const Subject& subject = GetParam();
-  const fs::path target = conformance(subject.target);
-  const fs::path draft = conformance(subject.draft);
+  const ModelPair& subject = GetParam();
+  const fs::path target = model::conformance_models() / subject.target;
+  const fs::path draft = model::conformance_models() / subject.draft;
   if (!fs::exists(target) || !fs::exists(draft)) GTEST_SKIP() << target << " is absent";
-  const Variation variations[] = {
+  const DraftVariation variations[] = {
       {.name = "in a batch"},
       {.name = "alone", .seqs = 1},
       {.name = "chunks of 64", .budget = 64},
       {.name = "chunks of 7", .budget = 7},
       {.name = "without prefix cache", .caching = false},
-      {.name = "under preemption", .pages = kMaxModelLen / 16},
-      {.name = "few pages of its own", .draft_pages = kMaxModelLen / 16},
+      {.name = "under preemption", .pages = kDraftedModelLen / 16},
+      {.name = "few pages of its own", .draft_pages = kDraftedModelLen / 16},
       {.name = "as measured", .lengths = schedule::DraftLengthRule::kByMeasurement}};
   std::vector<std::string> plain;
   for (const int threads : {1, 2}) {
     Pair pair(target, draft, threads);
     if (plain.empty()) plain = pair.run({.name = "plain", .drafts = false}).spelled;
-    for (const Variation& how : variations) {
+    for (const DraftVariation& how : variations) {
       SCOPED_TRACE(fmt::format("{}, {} threads", how.name, threads));
       const Answers answers = pair.run(how);
       for (size_t i = 0; i < plain.size(); ++i)
@@ -222,16 +219,16 @@ TEST_P(DraftDeterminism, SameBytesWithADraftModelAndWithout) {
 
 INSTANTIATE_TEST_SUITE_P(
     Models, DraftDeterminism,
-    ::testing::Values(Subject{"llama_itself", "llama/model-f32.gguf", "llama/model-f32.gguf"},
-                      Subject{"llama_bf16", "llama/model-f32.gguf", "llama/model-BF16.gguf"},
-                      Subject{"q4_k_m_q2_k", "llama-quantized/model-Q4_K_M.gguf",
-                              "llama-quantized/model-Q2_K.gguf"},
-                      Subject{"qwen2_itself", "qwen2/model-f32.gguf", "qwen2/model-f32.gguf"},
-                      Subject{"gemma3_itself", "gemma3/model-f32.gguf", "gemma3/model-f32.gguf"}),
+    ::testing::Values(ModelPair{"llama_itself", "llama/model-f32.gguf", "llama/model-f32.gguf"},
+                      ModelPair{"llama_bf16", "llama/model-f32.gguf", "llama/model-BF16.gguf"},
+                      ModelPair{"q4_k_m_q2_k", "llama-quantized/model-Q4_K_M.gguf",
+                                "llama-quantized/model-Q2_K.gguf"},
+                      ModelPair{"qwen2_itself", "qwen2/model-f32.gguf", "qwen2/model-f32.gguf"},
+                      ModelPair{"gemma3_itself", "gemma3/model-f32.gguf", "gemma3/model-f32.gguf"}),
     [](const auto& param) { return std::string(param.param.name); });
 
 TEST(DraftAcceptanceOnModels, AModelIsAlwaysRightAboutItself) {
-  const fs::path path = conformance("llama/model-f32.gguf");
+  const fs::path path = model::conformance_models() / "llama/model-f32.gguf";
   if (!fs::exists(path)) GTEST_SKIP() << path << " is absent";
   const Answers answers = Pair(path, path, 2).run({.name = "greedy", .sampled = Sampled::kNever});
   EXPECT_GT(answers.draft_tokens, 100);
@@ -239,8 +236,8 @@ TEST(DraftAcceptanceOnModels, AModelIsAlwaysRightAboutItself) {
 }
 
 TEST(DraftAcceptanceOnModels, AnotherQuantizationIsOftenRight) {
-  const fs::path target = conformance("llama-quantized/model-Q8_0.gguf");
-  const fs::path draft = conformance("llama-quantized/model-Q4_0.gguf");
+  const fs::path target = model::conformance_models() / "llama-quantized/model-Q8_0.gguf";
+  const fs::path draft = model::conformance_models() / "llama-quantized/model-Q4_0.gguf";
   if (!fs::exists(target) || !fs::exists(draft)) GTEST_SKIP() << target << " is absent";
   const Answers answers =
       Pair(target, draft, 2).run({.name = "greedy", .sampled = Sampled::kNever});

@@ -3,18 +3,13 @@
 #include <algorithm>
 
 #include "base/check.h"
+#include "base/sizes.h"
 #include "kv/block_table.h"
 #include "schedule/draft_acceptance.h"
 #include "schedule/draft_lengths.h"
 
 namespace inferno::engine {
-namespace {
-
-size_t as_size(int value) {
-  return static_cast<size_t>(value);
-}
-
-}  // namespace
+namespace {}  // namespace
 
 struct DraftModel::State final : DraftState {
   State(DraftModel& maker, const DraftSubject& subject, int most_tokens)

@@ -54,8 +54,8 @@ std::vector<TokenId> naive(std::vector<TokenId> tokens, int most, int candidates
   return drafts;
 }
 
-struct Rig {
-  explicit Rig(DraftModel::Limits limits = {})
+struct DraftRig {
+  explicit DraftRig(DraftModel::Limits limits = {})
       : model(limits.page_count, clock), draft(parts(), filled(limits)) {}
 
   DraftModel::Parts parts() {
@@ -74,8 +74,8 @@ struct Rig {
 };
 
 // One sequence as the engine has it.
-struct Subject {
-  Subject(Rig& rig, std::vector<TokenId> known, int most_tokens = kMaxTokens)
+struct Reader {
+  Reader(DraftRig& rig, std::vector<TokenId> known, int most_tokens = kMaxTokens)
       : tokens(std::move(known)), state(rig.draft.begin({.max_tokens = most_tokens})) {
     drafts.reserve(64);
   }
@@ -94,7 +94,7 @@ struct Subject {
   std::unique_ptr<DraftState> state;
 };
 
-void propose(Rig& rig, Subject& subject, int most, int catch_up = INT_MAX) {
+void propose(DraftRig& rig, Reader& subject, int most, int catch_up = INT_MAX) {
   DraftJob job = subject.job(most);
   rig.draft.propose({&job, 1}, catch_up);
 }
@@ -108,16 +108,16 @@ std::vector<TokenId> letters(int seed, int count) {
 }
 
 TEST(DraftModel, GoesOnGreedily) {
-  Rig rig({.page_count = 20});
-  Subject subject(rig, letters(1, 37));
+  DraftRig rig({.page_count = 20});
+  Reader subject(rig, letters(1, 37));
   propose(rig, subject, 5);
   EXPECT_EQ(subject.drafts, naive(subject.tokens, 5, kLetters));
   EXPECT_EQ(subject.match_length, schedule::DraftAcceptance::kModelMatch);
 }
 
 TEST(DraftModel, ReadsAcceptedDraftsNotAgain) {
-  Rig rig({.page_count = 20});
-  Subject subject(rig, letters(1, 30));
+  DraftRig rig({.page_count = 20});
+  Reader subject(rig, letters(1, 30));
   propose(rig, subject, 5);
   subject.tokens.insert(subject.tokens.end(), subject.drafts.begin(), subject.drafts.end());
   subject.tokens.push_back(3);
@@ -130,8 +130,8 @@ TEST(DraftModel, ReadsAcceptedDraftsNotAgain) {
 }
 
 TEST(DraftModel, ReadsOverWhatWasRejected) {
-  Rig rig({.page_count = 20});
-  Subject subject(rig, letters(1, 30));
+  DraftRig rig({.page_count = 20});
+  Reader subject(rig, letters(1, 30));
   propose(rig, subject, 5);
   subject.tokens.push_back(subject.drafts[0]);
   subject.tokens.push_back((subject.drafts[1] + 1) % 26);
@@ -141,11 +141,11 @@ TEST(DraftModel, ReadsOverWhatWasRejected) {
 }
 
 TEST(DraftModel, AdvancesAllSequencesInOnePass) {
-  Rig rig({.page_count = 40});
-  std::vector<std::unique_ptr<Subject>> subjects;
+  DraftRig rig({.page_count = 40});
+  std::vector<std::unique_ptr<Reader>> subjects;
   std::vector<DraftJob> jobs;
   for (int i = 0; i < 7; ++i) {  // more than the model has logits for at a time
-    subjects.push_back(std::make_unique<Subject>(rig, letters(i, 5 + i)));
+    subjects.push_back(std::make_unique<Reader>(rig, letters(i, 5 + i)));
     jobs.push_back(subjects.back()->job(i < 5 ? 4 : 2));
   }
   rig.draft.propose(jobs, INT_MAX);
@@ -157,9 +157,9 @@ TEST(DraftModel, AdvancesAllSequencesInOnePass) {
 }
 
 TEST(DraftModel, ReadsALongBacklogBitByBit) {
-  Rig rig({.page_count = 20});
-  Subject subject(rig, letters(1, 100));
-  Subject other(rig, letters(2, 8));
+  DraftRig rig({.page_count = 20});
+  Reader subject(rig, letters(1, 100));
+  Reader other(rig, letters(2, 8));
   for (int call = 0; call < 3; ++call) {
     std::vector<DraftJob> jobs = {subject.job(2), other.job(2)};
     rig.draft.propose(jobs, 30);
@@ -173,27 +173,27 @@ TEST(DraftModel, ReadsALongBacklogBitByBit) {
 }
 
 TEST(DraftModel, EqualPrefixesAreReadOnce) {
-  Rig rig({.page_count = 20});
-  Subject first(rig, letters(1, 70));
+  DraftRig rig({.page_count = 20});
+  Reader first(rig, letters(1, 70));
   propose(rig, first, 3);
-  Subject second(rig, letters(1, 70));
+  Reader second(rig, letters(1, 70));
   EXPECT_EQ(rig.draft.backlog(*second.state, second.tokens), 70 - 64);
   propose(rig, second, 3);
   EXPECT_EQ(second.drafts, first.drafts);
-  Rig without({.page_count = 20, .prefix_caching = false});
-  Subject third(without, letters(1, 70));
+  DraftRig without({.page_count = 20, .prefix_caching = false});
+  Reader third(without, letters(1, 70));
   propose(without, third, 3);
-  Subject fourth(without, letters(1, 70));
+  Reader fourth(without, letters(1, 70));
   EXPECT_EQ(without.draft.backlog(*fourth.state, fourth.tokens), 70);
 }
 
 TEST(DraftModel, WhoHasNotGuessedForLongestGivesItsPages) {
-  Rig rig({.page_count = 8});
-  Subject first(rig, letters(1, 40));
-  Subject second(rig, letters(2, 40));
+  DraftRig rig({.page_count = 8});
+  Reader first(rig, letters(1, 40));
+  Reader second(rig, letters(2, 40));
   propose(rig, first, 2);
   propose(rig, second, 2);
-  Subject third(rig, letters(3, 40));
+  Reader third(rig, letters(3, 40));
   propose(rig, third, 2);
   EXPECT_EQ(third.drafts, naive(third.tokens, 2, kLetters));
   second.tokens.push_back(1);
@@ -204,9 +204,9 @@ TEST(DraftModel, WhoHasNotGuessedForLongestGivesItsPages) {
 }
 
 TEST(DraftModel, WhoDoesNotFitHasNoGuessesAndHoldsNothing) {
-  Rig rig({.page_count = 4});
-  Subject small(rig, letters(1, 20));
-  Subject large(rig, letters(2, 50));
+  DraftRig rig({.page_count = 4});
+  Reader small(rig, letters(1, 20));
+  Reader large(rig, letters(2, 50));
   std::vector<DraftJob> jobs = {small.job(2), large.job(2)};
   rig.draft.propose(jobs, INT_MAX);
   EXPECT_EQ(small.drafts, naive(small.tokens, 2, kLetters));
@@ -215,11 +215,11 @@ TEST(DraftModel, WhoDoesNotFitHasNoGuessesAndHoldsNothing) {
 }
 
 TEST(DraftModel, KnowsTheLimitsOfBothModels) {
-  Rig rig({.page_count = 20, .max_tokens = 40, .guessable_tokens = 9});
-  Subject subject(rig, letters(1, 38));
+  DraftRig rig({.page_count = 20, .max_tokens = 40, .guessable_tokens = 9});
+  Reader subject(rig, letters(1, 38));
   propose(rig, subject, 8);
   EXPECT_EQ(subject.drafts, naive(subject.tokens, 3, 9)) << "positions 38 and 39 can be read";
-  Subject foreign(rig, {1, 2, kLetters});
+  Reader foreign(rig, {1, 2, kLetters});
   propose(rig, foreign, 2);
   EXPECT_TRUE(foreign.drafts.empty());
   EXPECT_EQ(rig.draft.backlog(*foreign.state, foreign.tokens), std::nullopt);
@@ -229,9 +229,9 @@ TEST(DraftModel, KnowsTheLimitsOfBothModels) {
 }
 
 TEST(DraftModel, MeasuresItsPasses) {
-  Rig rig({.page_count = 20});
+  DraftRig rig({.page_count = 20});
   EXPECT_EQ(rig.draft.pass_cost()->seconds(1), 0.0);
-  Subject subject(rig, letters(1, 5));
+  Reader subject(rig, letters(1, 5));
   propose(rig, subject, 4);
   EXPECT_NEAR(rig.draft.pass_cost()->seconds(1), 0.001, 1e-5);
 }
@@ -241,9 +241,9 @@ TEST(DraftModel, ACallTakesNothingFromTheHeap) {
   GTEST_SKIP() << "sanitizers bring a heap of their own";
 #endif
   // The fake model's own notes grow with a call's tokens: the first call is the largest.
-  Rig rig({.page_count = 20});
-  Subject first(rig, letters(1, 90));
-  Subject second(rig, letters(2, 20));
+  DraftRig rig({.page_count = 20});
+  Reader first(rig, letters(1, 90));
+  Reader second(rig, letters(2, 20));
   std::vector<DraftJob> jobs = {first.job(4), second.job(4)};
   rig.draft.propose(jobs, INT_MAX);
   first.tokens.reserve(kMaxTokens);
@@ -268,17 +268,17 @@ TEST(DraftModelProperty, GuessesAsIfItReadEverythingAnew) {
     const auto below = [&](int most) {
       return static_cast<int>(random() % static_cast<uint32_t>(most));
     };
-    Rig rig({.page_count = 6 + below(30),
-             .batch_tokens = 16 + below(200),
-             .prefix_caching = seed % 3 != 0});
-    std::vector<std::unique_ptr<Subject>> live;
+    DraftRig rig({.page_count = 6 + below(30),
+                  .batch_tokens = 16 + below(200),
+                  .prefix_caching = seed % 3 != 0});
+    std::vector<std::unique_ptr<Reader>> live;
     int guessed = 0;
     for (int round = 0; round < 60; ++round) {
       if (live.size() < 6 && below(3) == 0) {
         // Few texts, so that prefixes are equal.
-        live.push_back(std::make_unique<Subject>(rig, letters(below(3), 1 + below(80))));
+        live.push_back(std::make_unique<Reader>(rig, letters(below(3), 1 + below(80))));
       }
-      std::vector<Subject*> asked;
+      std::vector<Reader*> asked;
       std::vector<DraftJob> jobs;
       for (const auto& subject : live) {
         if (below(4) == 0) continue;
@@ -291,7 +291,7 @@ TEST(DraftModelProperty, GuessesAsIfItReadEverythingAnew) {
       }
       rig.draft.propose(jobs, below(2) == 0 ? INT_MAX : below(40));
       for (size_t i = 0; i < jobs.size(); ++i) {
-        Subject& subject = *asked[i];
+        Reader& subject = *asked[i];
         ASSERT_LE(std::ssize(subject.drafts), jobs[i].most);
         ASSERT_EQ(subject.drafts,
                   naive(subject.tokens, static_cast<int>(subject.drafts.size()), kLetters));

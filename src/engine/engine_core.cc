@@ -4,14 +4,11 @@
 #include <string>
 
 #include "base/check.h"
+#include "base/sizes.h"
 #include "engine/active_request.h"
 
 namespace inferno::engine {
 namespace {
-
-size_t as_size(int value) {
-  return static_cast<size_t>(value);
-}
 
 schedule::SchedulerConfig with_layers(schedule::SchedulerConfig config, int layer_count) {
   config.layer_count = layer_count;

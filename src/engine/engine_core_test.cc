@@ -37,12 +37,12 @@ class Record final : public request::EventSink {
   }
 };
 
-struct Rig {
-  explicit Rig(const CoreConfig& config = {.scheduler = {.max_num_seqs = 8,
-                                                         .max_num_batched_tokens = 64},
-                                           .max_model_len = 1024,
-                                           .kv_page_count = 128},
-               DraftProposer* proposer = nullptr)
+struct CoreRig {
+  explicit CoreRig(const CoreConfig& config = {.scheduler = {.max_num_seqs = 8,
+                                                             .max_num_batched_tokens = 64},
+                                               .max_model_len = 1024,
+                                               .kv_page_count = 128},
+                   DraftProposer* proposer = nullptr)
       : model(config.kv_page_count),
         core({.model = model,
               .tokenizer = *tokenizer,
@@ -94,9 +94,9 @@ request::Request request_of(int prompt_tokens, int max_tokens, uint64_t seed = 1
 }
 
 TEST(EngineCore, EndsARequestWhoseTimeRanOutWhileItWaits) {
-  Rig rig({.scheduler = {.max_num_seqs = 1, .max_num_batched_tokens = 64},
-           .max_model_len = 1024,
-           .kv_page_count = 128});
+  CoreRig rig({.scheduler = {.max_num_seqs = 1, .max_num_batched_tokens = 64},
+               .max_model_len = 1024,
+               .kv_page_count = 128});
   const auto running = rig.start(request_of(10, 500));
   rig.step();
   request::Request late = request_of(10, 10);
@@ -112,7 +112,7 @@ TEST(EngineCore, EndsARequestWhoseTimeRanOutWhileItWaits) {
 }
 
 TEST(EngineCore, EndsARequestWhoseTimeRanOutInTheMiddleAndFreesItsPages) {
-  Rig rig;
+  CoreRig rig;
   request::Request late = request_of(100, 500);
   late.deadline = after_seconds(rig.clock.now(), 0.2);
   const auto record = rig.start(std::move(late));
@@ -126,11 +126,11 @@ TEST(EngineCore, EndsARequestWhoseTimeRanOutInTheMiddleAndFreesItsPages) {
 
 // Tokens a prompt's answer has, alone or beside a stream that its tokens are carried beside.
 TEST(EngineCore, CarriesAPromptThroughTheLayersBesideAStreamAndAnswersTheSame) {
-  Rig alone;
+  CoreRig alone;
   const auto expected = alone.start(request_of(300, 20));
   alone.run_until_idle();
   EXPECT_EQ(alone.model.carried_pieces(), 0) << "nobody else decodes";
-  Rig rig;
+  CoreRig rig;
   const auto stream = rig.start(request_of(10, 400, 7));
   rig.step(5);
   const auto record = rig.start(request_of(300, 20));
@@ -162,11 +162,11 @@ class NoProposer final : public DraftProposer {
 
 TEST(EngineCore, TellsARequestThatThereIsNoMemoryForItAndServesTheOthers) {
   NoProposer proposer;
-  Rig rig({.scheduler = {.max_num_seqs = 8, .max_num_batched_tokens = 64},
-           .max_model_len = 1024,
-           .kv_page_count = 128,
-           .speculation = {.method = SpeculationMethod::kPromptLookup}},
-          &proposer);
+  CoreRig rig({.scheduler = {.max_num_seqs = 8, .max_num_batched_tokens = 64},
+               .max_model_len = 1024,
+               .kv_page_count = 128,
+               .speculation = {.method = SpeculationMethod::kPromptLookup}},
+              &proposer);
   std::vector<std::shared_ptr<Record>> records;
   for (int i = 0; i < 6; ++i)
     records.push_back(rig.start(request_of(20, 4)));
@@ -186,12 +186,12 @@ TEST(EngineCore, ForksShareTheirPromptAndAnswerAsIfAlone) {
   constexpr int kPrompt = 75;  // four pages and 11 positions of a fifth
   std::vector<std::string> alone;
   for (uint64_t seed = 1; seed <= 3; ++seed) {
-    Rig rig;
+    CoreRig rig;
     const auto record = rig.start(request_of(kPrompt, 40, seed));
     rig.run_until_idle();
     alone.push_back(record->text);
   }
-  Rig rig;
+  CoreRig rig;
   std::vector<std::shared_ptr<Record>> records = {rig.start(request_of(kPrompt, 40, 1))};
   for (uint64_t seed = 2; seed <= 3; ++seed) {
     request::Request fork = request_of(kPrompt, 40, seed);
@@ -209,7 +209,7 @@ TEST(EngineCore, ForksShareTheirPromptAndAnswerAsIfAlone) {
 }
 
 TEST(EngineCore, APrefixIsComputedOnceByTwoThatArriveTogether) {
-  Rig rig;
+  CoreRig rig;
   const auto first = rig.start(request_of(320, 2, 1));
   const auto second = rig.start(request_of(320, 2, 2));
   rig.run_until_idle();
@@ -219,7 +219,7 @@ TEST(EngineCore, APrefixIsComputedOnceByTwoThatArriveTogether) {
 }
 
 TEST(EngineCore, PromptTokensSpellThePrompt) {
-  Rig rig;
+  CoreRig rig;
   request::Request request = request_of(100, 1);
   request.sampling.prompt_logprobs = 0;
   std::string spelled;
@@ -234,9 +234,9 @@ TEST(EngineCore, ASteadyStepTakesNothingFromTheHeap) {
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
   GTEST_SKIP() << "sanitizers bring a heap of their own";
 #endif
-  Rig rig({.scheduler = {.max_num_seqs = 4, .max_num_batched_tokens = 32},
-           .max_model_len = 1024,
-           .kv_page_count = 64});
+  CoreRig rig({.scheduler = {.max_num_seqs = 4, .max_num_batched_tokens = 32},
+               .max_model_len = 1024,
+               .kv_page_count = 64});
   // More than fit, so that admission, chunks and preemption are part of it.
   std::vector<std::shared_ptr<Record>> records;
   for (uint64_t seed = 1; seed <= 8; ++seed)

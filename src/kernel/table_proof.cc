@@ -7,6 +7,7 @@
 #include <random>
 #include <vector>
 
+#include "base/sizes.h"
 #include "kernel/isa_detect.h"
 
 namespace inferno::kernel {
@@ -26,12 +27,12 @@ constexpr int kMostRows = 53;
 constexpr int kHeadWidth = 64;
 constexpr int kPositions = 75;
 
-constexpr TensorType kTypes[] = {TensorType::kF32,   TensorType::kF16,    TensorType::kBF16,
-                                 TensorType::kQ4_0,  TensorType::kQ4_1,   TensorType::kQ5_0,
-                                 TensorType::kQ5_1,  TensorType::kQ8_0,   TensorType::kQ2_K,
-                                 TensorType::kQ3_K,  TensorType::kQ4_K,   TensorType::kQ5_K,
-                                 TensorType::kQ6_K,  TensorType::kIQ4_NL, TensorType::kIQ4_XS,
-                                 TensorType::kMXFP4, TensorType::kIQ2_S,  TensorType::kTQ2_0};
+constexpr TensorType kProvenTypes[] = {TensorType::kF32,   TensorType::kF16,    TensorType::kBF16,
+                                       TensorType::kQ4_0,  TensorType::kQ4_1,   TensorType::kQ5_0,
+                                       TensorType::kQ5_1,  TensorType::kQ8_0,   TensorType::kQ2_K,
+                                       TensorType::kQ3_K,  TensorType::kQ4_K,   TensorType::kQ5_K,
+                                       TensorType::kQ6_K,  TensorType::kIQ4_NL, TensorType::kIQ4_XS,
+                                       TensorType::kMXFP4, TensorType::kIQ2_S,  TensorType::kTQ2_0};
 
 struct Free {
   void operator()(uint8_t* p) const { ::operator delete[](p, std::align_val_t{64}); }
@@ -42,10 +43,6 @@ Bytes zeroed(size_t size) {
   Bytes bytes(new (std::align_val_t{64}) uint8_t[size]);
   std::memset(bytes.get(), 0, size);
   return bytes;
-}
-
-size_t as_size(int value) {
-  return static_cast<size_t>(value);
 }
 
 // Inputs of a matrix whose blocks, or whose activations' blocks, are of `block` elements.
@@ -70,7 +67,7 @@ class Trial {
   std::string run() {
     if (!quantizes_alike()) return "quantize_rows";
     if (!rounds_alike()) return "round_rows";
-    for (const TensorType type : kTypes) {
+    for (const TensorType type : kProvenTypes) {
       const int inputs = inputs_of(type);
       if (!multiplies_alike(type, inputs)) return std::string("matmul ") + name_of(type);
       if (inputs != kGroupInputs) continue;

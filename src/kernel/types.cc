@@ -13,7 +13,7 @@ struct TypeInfo {
   BlockShape block;
 };
 
-constexpr TypeInfo kTypes[] = {
+constexpr TypeInfo kTypeInfos[] = {
     {TensorType::kF32, "F32", {1, 4}},
     {TensorType::kF16, "F16", {1, 2}},
     {TensorType::kQ4_0, "Q4_0", {32, 18}},
@@ -52,7 +52,7 @@ constexpr TypeInfo kTypes[] = {
 };
 
 const TypeInfo* find(TensorType type) {
-  for (const TypeInfo& info : kTypes) {
+  for (const TypeInfo& info : kTypeInfos) {
     if (info.type == type) return &info;
   }
   return nullptr;

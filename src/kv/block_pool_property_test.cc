@@ -17,7 +17,7 @@ namespace {
 // A chain of blocks over an alphabet of three, as a number: the path from the root in base 4. Up to
 // 31 blocks deep.
 using Path = uint64_t;
-constexpr Path kRoot = 0;
+constexpr Path kNoPath = 0;
 constexpr int kMaxDepth = 12;
 
 Path child_of(Path parent, uint64_t symbol) {
@@ -28,7 +28,7 @@ Path parent_of(Path path) {
   return path / 4;
 }
 
-token::BlockHash hash_of(Path path) {
+token::BlockHash hash_at(Path path) {
   return {.high = path * 31, .low = path * 0x9E3779B97F4A7C15ULL};
 }
 
@@ -47,7 +47,7 @@ int agreeing_tokens(const Tokens& held, const Tokens& wanted) {
 
 int depth_of(Path path) {
   int blocks = 0;
-  for (; parent_of(path) != kRoot; path = parent_of(path))
+  for (; parent_of(path) != kNoPath; path = parent_of(path))
     ++blocks;
   return blocks;
 }
@@ -55,17 +55,17 @@ int depth_of(Path path) {
 struct NaivePool {
   struct Page {
     int references = 0;
-    Path name = kRoot;  // kRoot: none
-    Tokens tail{};      // in place of a name
-    Path after = kRoot;
+    Path name = kNoPath;  // kNoPath: none
+    Tokens tail{};        // in place of a name
+    Path after = kNoPath;
     uint64_t uses = 0;
     uint64_t used_last = 0;
     uint64_t rank = 0;
     uint64_t arrival = 0;
 
-    bool is_named() const { return name != kRoot || !tail.empty(); }
-    Tokens tokens() const { return name != kRoot ? tokens_of(name) : tail; }
-    int depth() const { return name != kRoot ? depth_of(name) : after ? depth_of(after) + 1 : 0; }
+    bool is_named() const { return name != kNoPath || !tail.empty(); }
+    Tokens tokens() const { return name != kNoPath ? tokens_of(name) : tail; }
+    int depth() const { return name != kNoPath ? depth_of(name) : after ? depth_of(after) + 1 : 0; }
   };
   EvictionPolicyKind kind{};
   std::map<uint32_t, Page> pages;
@@ -138,7 +138,8 @@ struct NaivePool {
     std::optional<uint32_t> best;
     for (const auto& [id, page] : pages) {
       if (page.references > 0 || !page.is_named()) continue;
-      if (kind != EvictionPolicyKind::kLru && page.name != kRoot && has_child(page.name)) continue;
+      if (kind != EvictionPolicyKind::kLru && page.name != kNoPath && has_child(page.name))
+        continue;
       if (best) {
         const Page& other = pages.at(*best);
         const bool by_rank = kind != EvictionPolicyKind::kLru && page.rank != other.rank;
@@ -160,19 +161,19 @@ struct NaivePool {
 struct Holder {
   struct Held {
     uint32_t page = 0;
-    Path name = kRoot;  // kRoot: not published
+    Path name = kNoPath;  // kNoPath: not published
   };
   std::vector<Held> held;
 
   Path published_path() const {
     for (auto it = held.rbegin(); it != held.rend(); ++it) {
-      if (it->name != kRoot) return it->name;
+      if (it->name != kNoPath) return it->name;
     }
-    return kRoot;
+    return kNoPath;
   }
   size_t published_count() const {
     size_t count = 0;
-    while (count < held.size() && held[count].name != kRoot)
+    while (count < held.size() && held[count].name != kNoPath)
       ++count;
     return count;
   }
@@ -255,7 +256,7 @@ class Comparison {
       EXPECT_FALSE(entry.is_named());
     } else {
       EXPECT_EQ(page->value, *victim);
-      EXPECT_FALSE(entry.name != kRoot && naive_.has_child(entry.name))
+      EXPECT_FALSE(entry.name != kNoPath && naive_.has_child(entry.name))
           << "evicted before the blocks behind it";
       naive_.clock = std::max(naive_.clock, entry.rank);
       ++evictions_;
@@ -276,9 +277,9 @@ class Comparison {
     const uint32_t own = holder.held[block].page;
     const Tokens tokens = tokens_of(name);
     const std::optional<uint32_t> known = naive_.holder(name);
-    ASSERT_EQ(naive_.pages[own].name, kRoot);
+    ASSERT_EQ(naive_.pages[own].name, kNoPath);
     const PageId result =
-        pool_.publish({own}, hash_of(name), {.after = end_of(holder, block), .tokens = tokens});
+        pool_.publish({own}, hash_at(name), {.after = end_of(holder, block), .tokens = tokens});
     ASSERT_EQ(result.value, known.value_or(own));
     holder.held[block].name = name;
     if (!known) {
@@ -298,7 +299,7 @@ class Comparison {
   void adopt(Holder& holder) {
     if (holder.published_count() != holder.held.size() || holder.held.size() >= kMaxDepth) return;
     const Path name = child_of(holder.published_path(), random_() % 3);
-    const auto found = pool_.find(hash_of(name));
+    const auto found = pool_.find(hash_at(name));
     const auto expected = naive_.holder(name);
     ASSERT_EQ(found.has_value(), expected.has_value());
     if (!found) return;
@@ -397,10 +398,10 @@ class Comparison {
       ASSERT_EQ(pool_.reference_count({id}), page.references);
       ASSERT_EQ(pool_.is_named({id}), page.is_named());
       if (!page.is_named()) continue;
-      if (page.name != kRoot) {
-        ASSERT_EQ(pool_.find(hash_of(page.name)), PageId{id});
+      if (page.name != kNoPath) {
+        ASSERT_EQ(pool_.find(hash_at(page.name)), PageId{id});
       }
-      ASSERT_TRUE(page.after == kRoot || naive_.holder(page.after)) << id << " is orphaned";
+      ASSERT_TRUE(page.after == kNoPath || naive_.holder(page.after)) << id << " is orphaned";
     }
   }
 

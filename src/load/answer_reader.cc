@@ -1,5 +1,7 @@
 #include "load/answer_reader.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <boost/json.hpp>
 
@@ -39,7 +41,7 @@ int count_member(const json::object& object, std::string_view name) {
 
 std::string shortened(std::string_view text) {
   if (text.size() <= kMaxMessageBytes) return std::string(text);
-  return std::string(text.substr(0, kMaxMessageBytes)) + "...";
+  return fmt::format("{}...", text.substr(0, kMaxMessageBytes));
 }
 
 // {"error": {"message": m}}, {"error": m}, {"message": m} or {"detail": m}.

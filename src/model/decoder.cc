@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "base/check.h"
+#include "base/sizes.h"
 #include "model/activate.h"
 
 namespace inferno::model {
@@ -11,13 +12,6 @@ namespace {
 
 constexpr size_t kScratchBytes =
     std::max(kernel::kMatmulScratchBytes, kernel::kAttentionScratchBytes);
-
-// Panels that one thread takes at a time at least: the products of many rows work on pairs.
-constexpr int kPanelGrain = 2;
-
-size_t as_size(int value) {
-  return static_cast<size_t>(value);
-}
 
 // Where each activation of a decoder lies; all null before there is memory.
 struct Layout {

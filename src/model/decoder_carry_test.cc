@@ -6,6 +6,7 @@
 #include <numeric>
 #include <random>
 
+#include "model/conformance_data.h"
 #include "model/decoder.h"
 
 namespace inferno::model {
@@ -13,7 +14,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr int kPages = 60;
+constexpr int kCarryPageCount = 60;
 constexpr int kPagesEach = 15;
 constexpr int kKnown = 90;  // tokens of a prompt before the piece that is carried
 constexpr int kCarried = 23;
@@ -21,8 +22,7 @@ constexpr int kCarried = 23;
 class DecoderCarry : public ::testing::TestWithParam<const char*> {
  protected:
   void SetUp() override {
-    const fs::path path =
-        fs::path(INFERNO_SOURCE_DIR) / "../shared/models" / GetParam() / "model-f32.gguf";
+    const fs::path path = conformance_models() / GetParam() / "model-f32.gguf";
     if (!fs::exists(path)) GTEST_SKIP() << path << " is absent";
     auto checkpoint = Checkpoint::open(path);
     ASSERT_TRUE(checkpoint) << checkpoint.error().message;
@@ -30,8 +30,8 @@ class DecoderCarry : public ::testing::TestWithParam<const char*> {
     auto weights = Weights::load(checkpoint_, pool_, {});
     ASSERT_TRUE(weights) << weights.error().message;
     weights_ = std::move(*weights);
-    auto store =
-        kv::PageStore::create(Decoder::kv_shape(weights_->config(), kernel::KvType::kF16), kPages);
+    auto store = kv::PageStore::create(Decoder::kv_shape(weights_->config(), kernel::KvType::kF16),
+                                       kCarryPageCount);
     ASSERT_TRUE(store);
     store_ = std::move(*store);
     auto decoder = Decoder::create(
@@ -39,7 +39,7 @@ class DecoderCarry : public ::testing::TestWithParam<const char*> {
         {.batch_tokens = 128, .logit_rows = 8, .carry_rows = 64});
     ASSERT_TRUE(decoder);
     decoder_ = std::move(*decoder);
-    pages_.resize(kPages);
+    pages_.resize(kCarryPageCount);
     std::iota(pages_.begin(), pages_.end(), 0U);
     std::mt19937 random(5);
     tokens_.resize(kKnown + kCarried + 20);

@@ -11,6 +11,7 @@
 #include <iterator>
 #include <numeric>
 
+#include "model/conformance_data.h"
 #include "model/decoder.h"
 #include "token/tokenizer.h"
 
@@ -19,10 +20,6 @@ namespace {
 
 namespace fs = std::filesystem;
 namespace json = boost::json;
-
-fs::path shared_models() {
-  return fs::path(INFERNO_SOURCE_DIR) / "../shared/models";
-}
 
 json::value read_json(const fs::path& path) {
   std::ifstream file(path);
@@ -168,7 +165,7 @@ class DecoderGolden : public ::testing::TestWithParam<GoldenCase> {};
 
 TEST_P(DecoderGolden, LogitsAndGreedyTokensAgreeWithTheReference) {
   const GoldenCase& test = GetParam();
-  const fs::path folder = shared_models() / test.folder;
+  const fs::path folder = conformance_models() / test.folder;
   if (!fs::exists(folder)) GTEST_SKIP() << folder << " is absent";
   const json::value golden = read_json(folder / "golden.json");
   boost::system::error_code trouble;
@@ -181,7 +178,7 @@ TEST_P(DecoderGolden, LogitsAndGreedyTokensAgreeWithTheReference) {
 
 TEST_P(DecoderGolden, TokenizerGivesTheSameIds) {
   const GoldenCase& test = GetParam();
-  const fs::path folder = shared_models() / test.folder;
+  const fs::path folder = conformance_models() / test.folder;
   if (!fs::exists(folder)) GTEST_SKIP() << folder << " is absent";
   const json::value golden = read_json(folder / "golden.json");
   auto runner = Runner::open(folder / test.model, kernel::KvType::kF32);
@@ -226,7 +223,7 @@ INSTANTIATE_TEST_SUITE_P(Packed, DecoderGolden,
                                            GoldenCase{"llama-fp8-block", "hf", "", 1.0f}));
 
 TEST(DecoderGoldenQuantized, EveryGgufTypeAgreesWithItsDequantizedWeights) {
-  const fs::path folder = shared_models() / "llama-quantized";
+  const fs::path folder = conformance_models() / "llama-quantized";
   if (!fs::exists(folder)) GTEST_SKIP() << folder << " is absent";
   const json::value golden = read_json(folder / "golden.json");
   int checked = 0;
@@ -270,7 +267,7 @@ class RealModel : public ::testing::TestWithParam<std::pair<const char*, const c
 
 TEST_P(RealModel, GreedyTokensFollowTheReferences) {
   const auto& [name, file] = GetParam();
-  const fs::path reference = shared_models() / "real" / (std::string(name) + ".json");
+  const fs::path reference = conformance_models() / "real" / (std::string(name) + ".json");
   const char* cache = std::getenv("XDG_CACHE_HOME");
   const char* home = std::getenv("HOME");
   const fs::path model =

@@ -12,6 +12,7 @@
 #include <numeric>
 #include <random>
 
+#include "model/conformance_data.h"
 #include "model/decoder.h"
 #include "token/tokenizer.h"
 
@@ -20,7 +21,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr int kPages = 160;
+constexpr int kPageCount = 160;
 constexpr int kMostRows = 150;
 constexpr kernel::KvType kKvTypes[] = {kernel::KvType::kF32, kernel::KvType::kF16,
                                        kernel::KvType::kBF16, kernel::KvType::kInt8};
@@ -68,13 +69,13 @@ class Model {
   // Logits [count, vocabulary] of the last `count` of `tokens`.
   std::vector<float> logits(const std::vector<TokenId>& tokens, int count, const Variation& how) {
     ThreadPool pool(how.threads);
-    auto store = kv::PageStore::create(Decoder::kv_shape(weights_->config(), how.type), kPages);
+    auto store = kv::PageStore::create(Decoder::kv_shape(weights_->config(), how.type), kPageCount);
     EXPECT_TRUE(store);
     auto decoder = Decoder::create(
         {.weights = *weights_, .table = *kernel::table(how.isa), .pool = pool, .store = *store},
         {.batch_tokens = kMostRows, .logit_rows = 1});
     EXPECT_TRUE(decoder);
-    std::vector<uint32_t> pages(kPages);
+    std::vector<uint32_t> pages(kPageCount);
     std::iota(pages.rbegin(), pages.rend(), 0U);
     const int total = static_cast<int>(tokens.size());
     const auto width = static_cast<size_t>((*decoder)->vocab_size());
@@ -110,7 +111,7 @@ bool same_bits(const std::vector<float>& a, const std::vector<float>& b) {
 class DecoderKv : public ::testing::TestWithParam<const char*> {
  protected:
   void SetUp() override {
-    const fs::path folder = fs::path(INFERNO_SOURCE_DIR) / "../shared/models" / GetParam();
+    const fs::path folder = conformance_models() / GetParam();
     if (!fs::exists(folder)) GTEST_SKIP() << folder << " is absent";
     model_ = Model::open(folder / "model-f32.gguf");
     ASSERT_TRUE(model_);

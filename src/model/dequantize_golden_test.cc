@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "kernel/kernels.h"
+#include "model/conformance_data.h"
 #include "model/gguf.h"
 #include "model/sha256_test_data.h"
 
@@ -31,7 +32,7 @@ std::vector<float> values_of(const Tensor& tensor) {
 class DequantizeGolden : public testing::Test {
  protected:
   void SetUp() override {
-    folder_ = fs::path(INFERNO_SOURCE_DIR) / "../shared/models/llama-quantized";
+    folder_ = conformance_models() / "llama-quantized";
     std::ifstream file(folder_ / "golden.json");
     if (!file) GTEST_SKIP() << "no conformance files at " << folder_;
     golden_ = boost::json::parse(file).as_object();

@@ -3,10 +3,13 @@
 #include <algorithm>
 
 #include "base/check.h"
+#include "base/sizes.h"
 #include "kernel/formats.h"
 
 namespace inferno::model {
 namespace {
+
+using kernel::layout::kRoundedTileRows;
 
 // Products of many rows work on pairs of panels.
 constexpr int kPair = 2;
@@ -14,21 +17,14 @@ constexpr int kPair = 2;
 // Reading a panel costs as much as multiplying it with so many rows.
 constexpr int kReadingRows = 8;
 
-// Rows of a tile of RoundedRows, where a product begins.
-constexpr int kTileRows = kernel::layout::kRoundedTileRows;
-
 // Far below what an int holds, so that sums of ranges do not overflow either.
 constexpr int64_t kMostUnits = int64_t{1} << 28;
-
-size_t as_size(int value) {
-  return static_cast<size_t>(value);
-}
 
 }  // namespace
 
 int ExpertGroups::most_tile_rows(const Limits& limits) {
   const int groups = std::min(limits.expert_count, limits.choices);
-  return (limits.choices / kTileRows + groups) * kTileRows;
+  return (limits.choices / kRoundedTileRows + groups) * kRoundedTileRows;
 }
 
 void ExpertGroups::reserve(const Limits& limits) {
@@ -72,7 +68,7 @@ void ExpertGroups::lay_out_tiles() {
   for (const Group& group : groups_) {
     for (int i = 0; i < group.count; ++i)
       slots_[as_size(group.first_slot + i)].tile_row = tile_row + i;
-    tile_row += (group.count + kTileRows - 1) / kTileRows * kTileRows;
+    tile_row += (group.count + kRoundedTileRows - 1) / kRoundedTileRows * kRoundedTileRows;
   }
 }
 

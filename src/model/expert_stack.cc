@@ -2,6 +2,8 @@
 
 #include <cstring>
 
+#include "base/sizes.h"
+
 namespace inferno::model {
 namespace {
 
@@ -9,10 +11,6 @@ using kernel::TensorType;
 
 constexpr int kBlockInputs = 32;  // of MXFP4
 constexpr int kBlockBytes = 16;   // without the scale
-
-size_t as_size(int value) {
-  return static_cast<size_t>(value);
-}
 
 Result<const SafetensorsEntry*> find(const Safetensors& file, const std::string& name,
                                      const std::vector<int64_t>& shape) {

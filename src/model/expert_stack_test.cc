@@ -9,9 +9,11 @@
 #include <fstream>
 #include <random>
 
+#include "base/sizes.h"
 #include "kernel/encode.h"
 #include "kernel/matmul_test_data.h"
 #include "model/checkpoint.h"
+#include "model/conformance_data.h"
 #include "model/safetensors_test_writer.h"
 #include "model/sha256_test_data.h"
 
@@ -24,10 +26,6 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
 constexpr int kExperts = 3;
-
-size_t as_size(int value) {
-  return static_cast<size_t>(value);
-}
 
 std::vector<float> values_of(const MatrixSource& matrix) {
   std::vector<float> values(as_size(matrix.shape().n) * as_size(matrix.shape().k));
@@ -310,7 +308,7 @@ void put_transposed(const MatrixSource& matrix, PlaceInStack at, std::vector<flo
 class Mxfp4Conformance : public ::testing::TestWithParam<const char*> {};
 
 TEST_P(Mxfp4Conformance, EveryMatrixHasTheExpectedBits) {
-  const fs::path folder = fs::path(INFERNO_SOURCE_DIR) / "../shared/models/gptoss-mxfp4";
+  const fs::path folder = conformance_models() / "gptoss-mxfp4";
   if (!fs::exists(folder)) GTEST_SKIP() << folder << " is absent";
   std::ifstream file(folder / "golden.json");
   const boost::json::value golden = boost::json::parse(file);

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "base/check.h"
+#include "base/sizes.h"
 #include "kernel/formats.h"
 #include "model/activate.h"
 
@@ -11,6 +12,7 @@ namespace inferno::model {
 namespace {
 
 using kernel::ActivationKind;
+using kernel::layout::kRoundedTileRows;
 
 // Outputs of a tile for each row of the largest batch: results of a few panels stay in the cache
 // between the product and what is done with them; a few rows have room for more panels.
@@ -20,15 +22,7 @@ constexpr size_t kTileOutputs = 64;
 constexpr int kRouteGrain = 8;
 constexpr int kGatherGrain = 16;
 
-constexpr int kPanelGrain = 2;
-
-// Of RoundedRows.
-constexpr int kTileRows = kernel::layout::kRoundedTileRows;
 constexpr int kTileInputs = kernel::layout::kRoundedK;
-
-size_t as_size(int value) {
-  return static_cast<size_t>(value);
-}
 
 size_t slot_count(const ModelConfig& config, int rows) {
   return as_size(rows) * as_size(config.expert_used_count);
@@ -62,15 +56,17 @@ void copy_row(const kernel::QuantizedRows& from, int row, const kernel::Quantize
 
 // Rows from `first` on: one row, or more where a tile begins there.
 kernel::RoundedRows from_row(const kernel::RoundedRows& x, int first, int count) {
-  const size_t tiles = kernel::rounded_bytes(first / kTileRows * kTileRows, x.k) / sizeof(*x.x);
-  return {.x = x.x + tiles + as_size(first % kTileRows * kTileInputs), .rows = count, .k = x.k};
+  const size_t tiles =
+      kernel::rounded_bytes(first / kRoundedTileRows * kRoundedTileRows, x.k) / sizeof(*x.x);
+  return {
+      .x = x.x + tiles + as_size(first % kRoundedTileRows * kTileInputs), .rows = count, .k = x.k};
 }
 
 void copy_row(const kernel::RoundedRows& from, int row, const kernel::RoundedRows& to, int slot) {
   const uint16_t* source = from_row(from, row, 1).x;
   uint16_t* target = from_row(to, slot, 1).x;
   for (int k = 0; k < from.k; k += kTileInputs) {
-    const size_t tile = as_size(k * kTileRows);
+    const size_t tile = as_size(k * kRoundedTileRows);
     std::memcpy(target + tile, source + tile, kTileInputs * sizeof(*target));
   }
 }

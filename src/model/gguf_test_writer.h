@@ -162,9 +162,4 @@ class TemporaryFolder {
   std::filesystem::path path_;
 };
 
-// "../shared" beside the source tree, where the conformance files are.
-inline std::filesystem::path shared_folder() {
-  return std::filesystem::path(INFERNO_SOURCE_DIR) / "../shared";
-}
-
 }  // namespace inferno::model

@@ -5,13 +5,13 @@
 
 #include "base/check.h"
 #include "kernel/encode.h"
+#include "kernel/formats.h"
 
 namespace inferno::model {
 namespace {
 
 using kernel::TensorType;
-
-constexpr int kPanelRows = 16;
+using kernel::layout::kPanelOutputs;
 
 // Bytes of a row of k elements. Requires: k is a multiple of the type's block.
 size_t row_bytes(TensorType type, int k) {
@@ -20,8 +20,8 @@ size_t row_bytes(TensorType type, int k) {
 }
 
 RowRange rows_of(int panel, const kernel::PackedMatrix& shape) {
-  const int first = panel * kPanelRows;
-  return {first, std::min(kPanelRows, shape.n - first)};
+  const int first = panel * kPanelOutputs;
+  return {first, std::min(kPanelOutputs, shape.n - first)};
 }
 
 // Packs the rows of panel `panel`, which lie at `rows` in a type that need not be the file's.
@@ -43,7 +43,7 @@ class TensorMatrix : public MatrixSource {
 
   void pack(kernel::PanelRange panels, uint8_t* data) const override {
     if (in_place_) return kernel::pack_panels(tensor_.type, tensor_.data, shape_, data, panels);
-    std::vector<float> rows(size_t{kPanelRows} * static_cast<size_t>(shape_.k));
+    std::vector<float> rows(size_t{kPanelOutputs} * static_cast<size_t>(shape_.k));
     for (int panel = panels.begin; panel < panels.end; ++panel) {
       read(rows_of(panel, shape_), rows.data());
       pack_one_panel(TensorType::kF32, reinterpret_cast<const uint8_t*>(rows.data()), shape_, panel,
@@ -110,7 +110,7 @@ bool has_float_meaning(const Tensor& tensor) {
 }  // namespace
 
 void StagedMatrix::pack(kernel::PanelRange panels, uint8_t* data) const {
-  std::vector<uint8_t> staged(size_t{kPanelRows} * row_bytes(type_, shape_.k));
+  std::vector<uint8_t> staged(size_t{kPanelOutputs} * row_bytes(type_, shape_.k));
   for (int panel = panels.begin; panel < panels.end; ++panel) {
     stage(rows_of(panel, shape_), staged.data());
     pack_one_panel(type_, staged.data(), shape_, panel, data);

@@ -6,22 +6,20 @@
 #include <cmath>
 #include <cstring>
 
+#include "base/sizes.h"
 #include "kernel/encode.h"
+#include "kernel/formats.h"
 
 namespace inferno::model {
 namespace {
 
 using kernel::TensorType;
+using kernel::layout::kPanelOutputs;
 
-constexpr int kPanelRows = 16;
 constexpr int kScaleGroup = 32;  // inputs per scale of the packed formats
 
 // Where in a word of AWQ output o mod 8 lies, in units of 4 bits.
 constexpr std::array<int, 8> kAwqPlaces = {0, 4, 1, 5, 2, 6, 3, 7};
-
-size_t as_size(int value) {
-  return static_cast<size_t>(value);
-}
 
 // Element `index` of an I32 tensor, as bits.
 uint32_t word_at(const SafetensorsEntry& entry, size_t index) {
@@ -79,8 +77,8 @@ class PackedMatrixSource : public MatrixSource {
 
   void pack(kernel::PanelRange panels, uint8_t* data) const override {
     for (int panel = panels.begin; panel < panels.end; ++panel) {
-      const int first = panel * kPanelRows;
-      const RowRange rows = {first, std::min(kPanelRows, shape_.n - first)};
+      const int first = panel * kPanelOutputs;
+      const RowRange rows = {first, std::min(kPanelOutputs, shape_.n - first)};
       uint8_t* to = data + as_size(panel) * shape_.panel_bytes;
       if (is_grouped_) {
         pack_grouped(rows, to);

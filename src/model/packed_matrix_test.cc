@@ -15,9 +15,11 @@
 #include <random>
 
 #include "base/mapped_file.h"
+#include "base/sizes.h"
 #include "kernel/encode.h"
 #include "kernel/matmul_test_data.h"
 #include "model/checkpoint.h"
+#include "model/conformance_data.h"
 #include "model/safetensors_test_writer.h"
 #include "model/sha256_test_data.h"
 
@@ -27,10 +29,6 @@ namespace {
 namespace fs = std::filesystem;
 namespace json = boost::json;
 using ::testing::HasSubstr;
-
-size_t as_size(int value) {
-  return static_cast<size_t>(value);
-}
 
 // Codes, zeros and scales of a matrix, and what they mean.
 struct Coded {
@@ -456,7 +454,7 @@ TEST(PackedMatrix, WideScalesBecomeTheSixteenBitsThatHoldThem) {
 class PackedConformance : public ::testing::TestWithParam<const char*> {
  protected:
   void SetUp() override {
-    folder_ = fs::path(INFERNO_SOURCE_DIR) / "../shared/models" / GetParam();
+    folder_ = conformance_models() / GetParam();
     if (!fs::exists(folder_)) GTEST_SKIP() << folder_ << " is absent";
     std::ifstream file(folder_ / "golden.json");
     golden_ = json::parse(file).as_object();

@@ -5,6 +5,7 @@
 
 #include <cstdlib>
 
+#include "model/conformance_data.h"
 #include "model/gguf_test_writer.h"
 
 namespace inferno::model {
@@ -227,7 +228,7 @@ TEST(SafetensorsFolder, TakesTheOnlyFileWhateverItsName) {
 }
 
 TEST(SafetensorsRealFiles, EveryConformanceFolderIsRead) {
-  const std::filesystem::path models = shared_folder() / "models";
+  const std::filesystem::path models = conformance_models();
   if (!std::filesystem::exists(models)) GTEST_SKIP() << "no conformance models at " << models;
   int count = 0;
   for (const auto& entry : std::filesystem::recursive_directory_iterator(models)) {

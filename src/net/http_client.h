@@ -21,6 +21,7 @@
 #include <string_view>
 
 #include "base/result.h"
+#include "base/sizes.h"
 #include "net/http_message.h"
 
 namespace inferno::net {
@@ -43,7 +44,7 @@ struct HttpClientOptions {
   std::chrono::milliseconds idle_timeout{30'000};     // longer idle: not used again
   size_t max_idle_connections = 1024;                 // of each host and port
   size_t max_header_bytes = 64 << 10;                 // of an answer: kTooLong
-  size_t max_body_bytes = size_t{1} << 30;            // of an answer: kTooLong
+  size_t max_body_bytes = kGiB;                       // of an answer: kTooLong
 };
 
 struct HttpClientRequest {

@@ -13,6 +13,8 @@
 
 namespace inferno::sample {
 
+inline constexpr float kInfinity = std::numeric_limits<float>::infinity();
+
 class LogitRow {
  public:
   static constexpr size_t kBlock = static_cast<size_t>(kernel::kMaximaBlock);

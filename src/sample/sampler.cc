@@ -3,14 +3,11 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <limits>
 
 #include "sample/philox.h"
 
 namespace inferno::sample {
 namespace {
-
-constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
 // Up to this many, candidates are sorted; beyond it the row itself is masked.
 constexpr int kMostCandidates = 4096;

@@ -7,7 +7,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 #include <map>
 #include <random>
 #include <set>
@@ -18,9 +17,6 @@ namespace inferno::sample {
 namespace {
 
 using request::TokenOutput;
-
-constexpr float kInfinity = std::numeric_limits<float>::infinity();
-constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
 
 std::vector<float> random_logits(unsigned seed, size_t size, float spread = 3.0f) {
   std::mt19937 generator(seed);

@@ -3,12 +3,9 @@
 #include <algorithm>
 #include <cmath>
 #include <functional>
-#include <limits>
 
 namespace inferno::sample {
 namespace {
-
-constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
 // Whether any of 16 logits times `factor` is at least `least`; written so that the compiler
 // compares them side by side.

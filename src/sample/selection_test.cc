@@ -4,14 +4,12 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 #include <random>
+
+#include "sample/test_params.h"
 
 namespace inferno::sample {
 namespace {
-
-constexpr float kInfinity = std::numeric_limits<float>::infinity();
-constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
 
 // What a Selection says about a row, maxima and all.
 std::vector<Candidate> largest_of(const std::vector<float>& logits, int count,

@@ -1,6 +1,7 @@
 // For tests: SamplingParams of which only the interesting fields are named.
 #pragma once
 
+#include <limits>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -8,6 +9,8 @@
 #include "request/request.h"
 
 namespace inferno::sample {
+
+inline constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
 
 // Same names and defaults as in SamplingParams; every field has an initializer, as g++ wants it of
 // designated initializers that leave some out.

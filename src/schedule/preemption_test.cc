@@ -9,8 +9,6 @@ namespace {
 
 using request::ServiceClass;
 
-const TimePoint kStart = ManualClock().now();
-
 // Running sequences in the order in which they were admitted.
 class Running {
  public:

@@ -9,10 +9,10 @@
 namespace inferno::schedule {
 namespace {
 
-const TimePoint kStart = ManualClock().now();
 constexpr DraftLimits kLongest = {.most_tokens = 8, .rule = DraftLengthRule::kLongest};
 
-std::unique_ptr<Sequence> sequence_of(uint64_t id, int prompt_tokens, int answer_tokens = 1000) {
+std::unique_ptr<Sequence> drafted_sequence(uint64_t id, int prompt_tokens,
+                                           int answer_tokens = 1000) {
   return make_sequence(id, counting_tokens(static_cast<int>(id) * 10'000, prompt_tokens),
                        {.max_new_tokens = answer_tokens});
 }
@@ -33,7 +33,7 @@ void begin(Scheduler& scheduler, Sequence& sequence, std::vector<TokenId> offer)
 TEST(SchedulerDrafts, FollowTheLastTokenKnownForOneStep) {
   kv::BlockPool pool(100);
   Scheduler scheduler({}, pool, kLongest);
-  const auto sequence = sequence_of(1, 20);
+  const auto sequence = drafted_sequence(1, 20);
   begin(scheduler, *sequence, {5, 6, 7});
   const auto chunks = scheduler.schedule(kStart);
   ASSERT_EQ(chunks.size(), 1u);
@@ -52,7 +52,7 @@ TEST(SchedulerDrafts, FollowTheLastTokenKnownForOneStep) {
 TEST(SchedulerDrafts, AnAcceptedOneIsAsGoodAsAStep) {
   kv::BlockPool pool(100);
   Scheduler scheduler({}, pool, kLongest);
-  const auto sequence = sequence_of(1, 29);
+  const auto sequence = drafted_sequence(1, 29);
   begin(scheduler, *sequence, {5, 6, 7, 8});
   scheduler.schedule(kStart);
   scheduler.complete_step(kStart);
@@ -74,7 +74,7 @@ TEST(SchedulerDrafts, AnAcceptedOneIsAsGoodAsAStep) {
 TEST(SchedulerDrafts, NeverReachTheLastTokenOfAnAnswer) {
   kv::BlockPool pool(100);
   Scheduler scheduler({}, pool, kLongest);
-  const auto sequence = sequence_of(1, 20, 3);
+  const auto sequence = drafted_sequence(1, 20, 3);
   begin(scheduler, *sequence, {5, 6, 7});
   EXPECT_EQ(scheduler.schedule(kStart)[0].draft_count, 1);
 }
@@ -82,8 +82,8 @@ TEST(SchedulerDrafts, NeverReachTheLastTokenOfAnAnswer) {
 TEST(SchedulerDrafts, TakePagesThatAreLeftOverAndNobodysPlace) {
   kv::BlockPool pool(4);
   Scheduler scheduler({.prefix_caching = false}, pool, kLongest);
-  const auto first = sequence_of(1, 14, 40);
-  const auto second = sequence_of(2, 29, 20);
+  const auto first = drafted_sequence(1, 14, 40);
+  const auto second = drafted_sequence(2, 29, 20);
   begin(scheduler, *first, {});
   begin(scheduler, *second, {});  // the two hold three pages; one is left
   first->draft_offer = {5, 6, 7, 8};
@@ -98,12 +98,12 @@ TEST(SchedulerDrafts, TakePagesThatAreLeftOverAndNobodysPlace) {
 TEST(SchedulerDrafts, CountAgainstTheBudgetAndLeaveHalfOfItToPrompts) {
   kv::BlockPool pool(100);
   Scheduler scheduler({.max_num_batched_tokens = 9}, pool, kLongest);
-  const auto decoding = sequence_of(1, 4);
+  const auto decoding = drafted_sequence(1, 4);
   begin(scheduler, *decoding, {5, 6, 7, 8, 9, 10, 11, 12});
   EXPECT_EQ(scheduler.schedule(kStart)[0].draft_count, 8);
   scheduler.complete_step(kStart);
   decoding->tokens.push_back(1);
-  const auto prompt = sequence_of(2, 64);
+  const auto prompt = drafted_sequence(2, 64);
   scheduler.add(*prompt, kStart);
   const auto chunks = scheduler.schedule(kStart);
   ASSERT_EQ(chunks.size(), 2u);
@@ -114,8 +114,8 @@ TEST(SchedulerDrafts, CountAgainstTheBudgetAndLeaveHalfOfItToPrompts) {
 TEST(SchedulerDrafts, APreemptedSequenceHasNone) {
   kv::BlockPool pool(4);
   Scheduler scheduler({.prefix_caching = false, .policy = Policy::kFcfs}, pool, kLongest);
-  const auto first = sequence_of(1, 32, 32);
-  const auto second = sequence_of(2, 15, 32);
+  const auto first = drafted_sequence(1, 32, 32);
+  const auto second = drafted_sequence(2, 15, 32);
   begin(scheduler, *second, {5, 6});
   begin(scheduler, *first, {5, 6, 7, 8});  // three pages with its first token
   ASSERT_EQ(scheduler.running_count(), 2);
@@ -151,7 +151,7 @@ double speed_of(int sequences, const DraftLimits& limits, Guesses guesses) {
   ManualClock clock;
   std::vector<std::unique_ptr<Sequence>> live;
   for (int i = 1; i <= sequences; ++i) {
-    live.push_back(sequence_of(static_cast<uint64_t>(i), 4, 5000));
+    live.push_back(drafted_sequence(static_cast<uint64_t>(i), 4, 5000));
     scheduler.add(*live.back(), clock.now());
   }
   constexpr int kWarmUp = 100;
@@ -197,7 +197,7 @@ double drafted_speed(double pass_s, Guesses guesses, int prompt_tokens = 4) {
   Scheduler scheduler({.max_num_seqs = 1, .ageing_s = kNoTarget}, pool, {.most_tokens = 7});
   ManualClock clock;
   RowCost pass_cost;
-  const auto sequence = sequence_of(1, prompt_tokens, 5000);
+  const auto sequence = drafted_sequence(1, prompt_tokens, 5000);
   scheduler.add(*sequence, clock.now());
   int unseen = prompt_tokens;
   int tokens = 0;
@@ -243,8 +243,8 @@ int drafts_beside_a_prompt(double max_itl_stretch) {
   Scheduler scheduler({.max_num_batched_tokens = 64, .max_itl_stretch = max_itl_stretch}, pool,
                       {.most_tokens = 7});
   ManualClock clock;
-  const auto stream = sequence_of(1, 4, 5000);
-  const auto prompt = sequence_of(2, 3000, 1);
+  const auto stream = drafted_sequence(1, 4, 5000);
+  const auto prompt = drafted_sequence(2, 3000, 1);
   scheduler.add(*stream, clock.now());
   int drafts = 0;
   for (int step = 0; step < 120; ++step) {
@@ -279,10 +279,10 @@ TEST(SchedulerDrafts, OfOneStreamGiveWayForTheSakeOfAnother) {
   kv::BlockPool pool(4000);
   Scheduler scheduler({.max_num_batched_tokens = 64}, pool, {.most_tokens = 7});
   ManualClock clock;
-  auto drafting = sequence_of(1, 4, 5000);
+  auto drafting = drafted_sequence(1, 4, 5000);
   drafting->traits.service_class = request::ServiceClass::kBatch;
-  const auto stream = sequence_of(2, 4, 5000);
-  const auto prompt = sequence_of(3, 3000, 1);
+  const auto stream = drafted_sequence(2, 4, 5000);
+  const auto prompt = drafted_sequence(3, 3000, 1);
   scheduler.add(*drafting, clock.now());
   scheduler.add(*stream, clock.now());
   int drafts = 0;

@@ -11,8 +11,6 @@ namespace {
 
 using request::ServiceClass;
 
-const TimePoint kStart = ManualClock().now();
-
 std::unique_ptr<Sequence> sequence_of(uint64_t id, int prompt_tokens, int first_token = 0) {
   return make_sequence(id, counting_tokens(first_token, prompt_tokens), {.max_new_tokens = 4000});
 }

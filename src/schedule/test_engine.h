@@ -20,6 +20,9 @@
 
 namespace inferno::schedule {
 
+// When the clock of a test begins.
+inline const TimePoint kStart = ManualClock().now();
+
 // `count` tokens that begin with `first` and count up: prompts of different `first` share nothing.
 inline std::vector<TokenId> counting_tokens(int first, int count) {
   std::vector<TokenId> tokens;

@@ -9,8 +9,6 @@ namespace {
 
 using request::ServiceClass;
 
-const TimePoint kStart = ManualClock().now();
-
 std::unique_ptr<Sequence> sequence_with(const SequenceTraits& traits) {
   return make_sequence(1, counting_tokens(0, 100), traits);
 }

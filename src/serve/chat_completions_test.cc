@@ -11,7 +11,7 @@ namespace {
 namespace json = boost::json;
 using ::testing::HasSubstr;
 
-constexpr const char* kPath = "/v1/chat/completions";
+constexpr const char* kChatPath = "/v1/chat/completions";
 
 class ChatCompletions : public ApiServerTest {
  protected:
@@ -26,7 +26,7 @@ class ChatCompletions : public ApiServerTest {
 
 TEST_F(ChatCompletions, AnswerHasOpenAisShape) {
   start();
-  const json::value out = answer(kPath, body());
+  const json::value out = answer(kChatPath, body());
   EXPECT_TRUE(out.at("id").as_string().starts_with("chatcmpl-"));
   EXPECT_EQ(out.at("object"), "chat.completion");
   EXPECT_EQ(out.at("model"), "first");
@@ -40,21 +40,21 @@ TEST_F(ChatCompletions, AnswerHasOpenAisShape) {
 
 TEST_F(ChatCompletions, TheTemplatesSpecialTokensBecomeTokens) {
   start();
-  answer(kPath, body());
+  answer(kChatPath, body());
   EXPECT_EQ(last_prompt(), "<|start|>user\nhi<|end|><|start|>assistant\n");
   EXPECT_EQ(generator_.requests().back().prompt.front(), 256);
 }
 
 TEST_F(ChatCompletions, WithoutMaxTokensTheAnswerMayFillTheContext) {
   start();
-  answer(kPath, body("\"user\": \"u\""));
+  answer(kChatPath, body("\"user\": \"u\""));
   const request::Request request = generator_.requests().back();
   EXPECT_EQ(request.sampling.max_tokens, 200 - static_cast<int>(request.prompt.size()));
 }
 
 TEST_F(ChatCompletions, StreamsRoleThenTextThenFinish) {
   start();
-  const auto chunks = stream(kPath, body(R"("max_tokens": 2, "stream": true,
+  const auto chunks = stream(kChatPath, body(R"("max_tokens": 2, "stream": true,
                                            "stream_options": {"include_usage": true})"));
   ASSERT_EQ(chunks.size(), 4u);
   for (const json::value& chunk : chunks)
@@ -70,7 +70,7 @@ TEST_F(ChatCompletions, StreamsRoleThenTextThenFinish) {
 
 TEST_F(ChatCompletions, StreamsTheRoleOfEveryChoiceFirst) {
   start();
-  const auto chunks = stream(kPath, body(R"("n": 2, "max_tokens": 1, "stream": true)"));
+  const auto chunks = stream(kChatPath, body(R"("n": 2, "max_tokens": 1, "stream": true)"));
   ASSERT_EQ(chunks.size(), 4u);
   EXPECT_EQ(chunks[0].at("choices").at(0).at("index"), 0);
   EXPECT_EQ(chunks[1].at("choices").at(0).at("index"), 1);
@@ -79,7 +79,7 @@ TEST_F(ChatCompletions, StreamsTheRoleOfEveryChoiceFirst) {
 
 TEST_F(ChatCompletions, StreamHeadersForbidBuffering) {
   start();
-  const net::TestResponse response = post(kPath, body(R"("max_tokens": 1, "stream": true)"));
+  const net::TestResponse response = post(kChatPath, body(R"("max_tokens": 1, "stream": true)"));
   EXPECT_THAT(response.head, HasSubstr("Content-Type: text/event-stream"));
   EXPECT_THAT(response.head, HasSubstr("Cache-Control: no-cache"));
 }
@@ -87,8 +87,8 @@ TEST_F(ChatCompletions, StreamHeadersForbidBuffering) {
 TEST_F(ChatCompletions, LogprobsTellTokensBytesAndAlternatives) {
   start();
   const std::string fields = R"("max_tokens": 1, "logprobs": true, "top_logprobs": 2)";
-  const json::value whole = answer(kPath, body(fields));
-  const auto chunks = stream(kPath, body(fields + R"(, "stream": true)"));
+  const json::value whole = answer(kChatPath, body(fields));
+  const auto chunks = stream(kChatPath, body(fields + R"(, "stream": true)"));
   ASSERT_EQ(chunks.size(), 2u);
   EXPECT_TRUE(chunks[0].at("choices").at(0).at("logprobs").is_null());
   for (const json::value* choice : {&whole.at("choices").at(0), &chunks[1].at("choices").at(0)}) {
@@ -103,18 +103,18 @@ TEST_F(ChatCompletions, LogprobsTellTokensBytesAndAlternatives) {
 
 TEST_F(ChatCompletions, TellsTokenIdsWhenAsked) {
   start();
-  const json::value out = answer(kPath, body(R"("max_tokens": 2, "return_token_ids": true)"));
+  const json::value out = answer(kChatPath, body(R"("max_tokens": 2, "return_token_ids": true)"));
   EXPECT_EQ(json::serialize(out.at("choices").at(0).at("token_ids")), "[97,98]");
   EXPECT_EQ(out.at("prompt_token_ids").at(0), 256);
   const auto chunks =
-      stream(kPath, body(R"("max_tokens": 2, "return_token_ids": true, "stream": true)"));
+      stream(kChatPath, body(R"("max_tokens": 2, "return_token_ids": true, "stream": true)"));
   EXPECT_EQ(chunks[0].at("prompt_token_ids").at(0), 256);
   EXPECT_EQ(json::serialize(chunks[1].at("choices").at(0).at("token_ids")), "[97]");
 }
 
 TEST_F(ChatCompletions, TellsPromptLogprobsWhenAsked) {
   start();
-  const json::value out = answer(kPath, body(R"("max_tokens": 2, "prompt_logprobs": 1)"));
+  const json::value out = answer(kChatPath, body(R"("max_tokens": 2, "prompt_logprobs": 1)"));
   const json::array& logprobs = out.at("prompt_logprobs").as_array();
   ASSERT_EQ(logprobs.size(), generator_.requests().back().prompt.size());
   EXPECT_TRUE(logprobs[0].is_null());
@@ -123,7 +123,7 @@ TEST_F(ChatCompletions, TellsPromptLogprobsWhenAsked) {
 
 TEST_F(ChatCompletions, ContinuesTheFinalMessage) {
   start();
-  const json::value out = answer(kPath, R"({"messages": [{"role": "user", "content": "hi"},
+  const json::value out = answer(kChatPath, R"({"messages": [{"role": "user", "content": "hi"},
       {"role": "assistant", "content": "Well, "}], "continue_final_message": true, "echo": true,
       "max_tokens": 1})");
   EXPECT_EQ(last_prompt(), "<|start|>user\nhi<|end|><|start|>assistant\nWell, ");
@@ -132,14 +132,14 @@ TEST_F(ChatCompletions, ContinuesTheFinalMessage) {
 
 TEST_F(ChatCompletions, AddGenerationPromptCanBeLeftOut) {
   start();
-  answer(kPath, body(R"("add_generation_prompt": false, "max_tokens": 1)"));
+  answer(kChatPath, body(R"("add_generation_prompt": false, "max_tokens": 1)"));
   EXPECT_EQ(last_prompt(), "<|start|>user\nhi<|end|>");
 }
 
 TEST_F(ChatCompletions, TheTemplatesRefusalIsTheClientsError) {
   start();
   const json::value error =
-      refusal(400, kPath, R"({"messages": [{"role": "refused", "content": "x"}]})");
+      refusal(400, kChatPath, R"({"messages": [{"role": "refused", "content": "x"}]})");
   EXPECT_EQ(error.at("param"), "messages");
   EXPECT_THAT(std::string(error.at("message").as_string()), HasSubstr("no such role"));
 }
@@ -147,7 +147,7 @@ TEST_F(ChatCompletions, TheTemplatesRefusalIsTheClientsError) {
 TEST_F(ChatCompletions, AModelWithoutTemplateRefusesWithTheReason) {
   has_template_ = false;
   start();
-  EXPECT_THAT(std::string(refusal(400, kPath, body()).at("message").as_string()),
+  EXPECT_THAT(std::string(refusal(400, kChatPath, body()).at("message").as_string()),
               HasSubstr("no chat template"));
 }
 
@@ -155,7 +155,7 @@ TEST_F(ChatCompletions, StopWhileStreamingEndsTheStreamAndCancels) {
   start();
   generator_.hold();
   net::TestClient client(server_->port());
-  client.request("POST", kPath, body(R"("stream": true)"));
+  client.request("POST", kChatPath, body(R"("stream": true)"));
   ASSERT_TRUE(generator_.wait_for_requests(1));
   server_->stop(std::chrono::milliseconds(50));
   EXPECT_TRUE(generator_.wait_for_cancels(1));

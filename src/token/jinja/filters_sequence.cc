@@ -487,7 +487,7 @@ Value filter_rejectattr(Render& r, Arguments& a) {
   return select(r, a, {.wanted = false, .by_attribute = true});
 }
 
-constexpr std::array<Builtin, 22> kFilters = {{
+constexpr std::array<Builtin, 22> kSequenceFilters = {{
     {"batch", filter_batch},     {"count", filter_length},    {"dictsort", filter_dictsort},
     {"first", filter_first},     {"groupby", filter_groupby}, {"items", filter_items},
     {"join", filter_join},       {"last", filter_last},       {"length", filter_length},
@@ -501,8 +501,8 @@ constexpr std::array<Builtin, 22> kFilters = {{
 }  // namespace
 
 BuiltinFunction find_sequence_filter(std::string_view name) {
-  const auto found = std::ranges::find(kFilters, name, &Builtin::name);
-  return found == kFilters.end() ? nullptr : found->function;
+  const auto found = std::ranges::find(kSequenceFilters, name, &Builtin::name);
+  return found == kSequenceFilters.end() ? nullptr : found->function;
 }
 
 }  // namespace inferno::token::jinja

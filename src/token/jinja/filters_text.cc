@@ -356,7 +356,7 @@ Value filter_xmlattr(Render& render, Arguments& arguments) {
   return render.text(std::move(out));
 }
 
-constexpr std::array<Builtin, 20> kFilters = {{
+constexpr std::array<Builtin, 20> kTextFilters = {{
     {"capitalize", filter_case<capitalize>},
     {"center", filter_center},
     {"e", filter_escape},
@@ -382,8 +382,8 @@ constexpr std::array<Builtin, 20> kFilters = {{
 }  // namespace
 
 BuiltinFunction find_text_filter(std::string_view name) {
-  const auto found = std::ranges::find(kFilters, name, &Builtin::name);
-  return found == kFilters.end() ? nullptr : found->function;
+  const auto found = std::ranges::find(kTextFilters, name, &Builtin::name);
+  return found == kTextFilters.end() ? nullptr : found->function;
 }
 
 }  // namespace inferno::token::jinja

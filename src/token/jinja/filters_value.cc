@@ -226,7 +226,7 @@ Value filter_filesizeformat(Render& render, Arguments& arguments) {
   return render.text(fmt::format("{:.1f} {}{}", *bytes / unit, mark, binary ? "iB" : "B"));
 }
 
-constexpr std::array<Builtin, 11> kFilters = {{
+constexpr std::array<Builtin, 11> kValueFilters = {{
     {"abs", filter_abs},
     {"attr", filter_attr},
     {"d", filter_default},
@@ -243,8 +243,8 @@ constexpr std::array<Builtin, 11> kFilters = {{
 }  // namespace
 
 BuiltinFunction find_value_filter(std::string_view name) {
-  const auto found = std::ranges::find(kFilters, name, &Builtin::name);
-  return found == kFilters.end() ? nullptr : found->function;
+  const auto found = std::ranges::find(kValueFilters, name, &Builtin::name);
+  return found == kValueFilters.end() ? nullptr : found->function;
 }
 
 }  // namespace inferno::token::jinja
