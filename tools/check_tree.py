@@ -9,6 +9,9 @@
   test       each x.cc has an x_test.cc beside it, or a test of its folder includes its header;
              x_y.cc may be tested in x_test.cc, sub/x.cc in sub_test.cc, app/x.cc in tests/
              by a script of its name or by one that says it covers src/app/x.cc
+  apart      functions in the anonymous namespaces of a folder's files have names of their own, and
+             so have those of its tests: g++ compiles such files together, where a call could mean
+             another's
   names      every path that ARCHITECTURE.md or README.md names exists
   words      no registry host and no path of somebody's machine in any file
 
@@ -195,6 +198,34 @@ def check_tests(root, paths):
         yield Finding("test", str(path), "", f"no {path.stem}_test.cc beside it")
 
 
+def local_functions(text):
+    """(name, line) of the functions in anonymous namespaces, classes' own ones left out."""
+    lines = text.splitlines()
+    begins = [number for number, line in enumerate(lines, 1) if line == "namespace {"]
+    ends = [number for number, line in enumerate(lines, 1) if line == "}  // namespace"]
+    for function in outline(text):
+        is_local = any(begin < function.line < end for begin, end in zip(begins, ends))
+        if is_local and not lines[function.line - 1][:1].isspace():
+            yield function.name, function.line
+
+
+def check_apart(root, paths):
+    seen = {}
+    for path in paths:
+        if path.parts[0] != "src" or path.suffix != ".cc" or "isa" in path.parts:
+            continue
+        if re.search(r"_(bench|fuzz)$", path.stem):
+            continue
+        for name, line in local_functions((root / path).read_text(errors="replace")):
+            # Found by the type they are called with, and by googletest: overloads are the point.
+            if name == "PrintTo" or name.startswith("operator") or name.isupper():
+                continue
+            first = seen.setdefault((path.parent, is_test(path), name), path)
+            if first != path:
+                yield Finding("apart", str(path), name,
+                              f"line {line}: {first.name} has a function {name} as well")
+
+
 def expand(pattern):
     """`a/{b,c}.h` -> a/b.h, a/c.h"""
     found = re.search(r"\{([^{}]*)\}", pattern)
@@ -229,6 +260,7 @@ def check_words(path, text):
 def findings_of(root):
     paths = tree_files(root)
     yield from check_tests(root, paths)
+    yield from check_apart(root, paths)
     for path in paths:
         if path.suffix not in TEXT_SUFFIXES:
             continue

@@ -9,11 +9,12 @@
 namespace inferno::app {
 namespace {
 
-constexpr const char* kField = "speculative-config";
+constexpr const char* kDraftField = "speculative-config";
 
 std::unexpected<Error> of_draft(const std::string& model, const Error& error) {
-  return std::unexpected(
-      Error{error.fault, fmt::format("{}: model {}: {}", kField, model, error.message), kField});
+  return std::unexpected(Error{error.fault,
+                               fmt::format("{}: model {}: {}", kDraftField, model, error.message),
+                               kDraftField});
 }
 
 }  // namespace

@@ -74,7 +74,7 @@ struct Loaded {
   std::unique_ptr<model::Weights> weights;
 };
 
-double metric(const std::string& exposition, const std::string& name) {
+double spec_decode_total(const std::string& exposition, const std::string& name) {
   const size_t found = exposition.find("\nvllm:spec_decode_" + name + "_total{");
   if (found == std::string::npos) return 0.0;
   return std::strtod(exposition.c_str() + exposition.find("} ", found) + 2, nullptr);
@@ -138,8 +138,8 @@ class Pair {
       answers.spelled.push_back(sink->spelled);
     }
     const std::string text = registry.exposition();
-    answers.draft_tokens = metric(text, "num_draft_tokens");
-    answers.accepted_tokens = metric(text, "num_accepted_tokens");
+    answers.draft_tokens = spec_decode_total(text, "num_draft_tokens");
+    answers.accepted_tokens = spec_decode_total(text, "num_accepted_tokens");
     return answers;
   }
 

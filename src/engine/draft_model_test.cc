@@ -35,7 +35,7 @@ class CountingModel final : public FakeModel {
 };
 
 // How the fake model goes on greedily, computed from all tokens anew.
-std::vector<TokenId> naive(std::vector<TokenId> tokens, int most, int candidates) {
+std::vector<TokenId> guess_naively(std::vector<TokenId> tokens, int most, int candidates) {
   std::vector<TokenId> drafts;
   std::vector<uint32_t> pages(kMaxTokens / 16 + 2);
   for (size_t i = 0; i < pages.size(); ++i)
@@ -111,7 +111,7 @@ TEST(DraftModel, GoesOnGreedily) {
   DraftRig rig({.page_count = 20});
   Reader subject(rig, letters(1, 37));
   propose(rig, subject, 5);
-  EXPECT_EQ(subject.drafts, naive(subject.tokens, 5, kLetters));
+  EXPECT_EQ(subject.drafts, guess_naively(subject.tokens, 5, kLetters));
   EXPECT_EQ(subject.match_length, schedule::DraftAcceptance::kModelMatch);
 }
 
@@ -126,7 +126,7 @@ TEST(DraftModel, ReadsAcceptedDraftsNotAgain) {
   const int64_t before = rig.model.computed_tokens();
   propose(rig, subject, 1);
   EXPECT_EQ(rig.model.computed_tokens() - before, 2);
-  EXPECT_EQ(subject.drafts, naive(subject.tokens, 1, kLetters));
+  EXPECT_EQ(subject.drafts, guess_naively(subject.tokens, 1, kLetters));
 }
 
 TEST(DraftModel, ReadsOverWhatWasRejected) {
@@ -137,7 +137,7 @@ TEST(DraftModel, ReadsOverWhatWasRejected) {
   subject.tokens.push_back((subject.drafts[1] + 1) % 26);
   EXPECT_EQ(rig.draft.backlog(*subject.state, subject.tokens), 1);
   propose(rig, subject, 4);
-  EXPECT_EQ(subject.drafts, naive(subject.tokens, 4, kLetters));
+  EXPECT_EQ(subject.drafts, guess_naively(subject.tokens, 4, kLetters));
 }
 
 TEST(DraftModel, AdvancesAllSequencesInOnePass) {
@@ -152,7 +152,8 @@ TEST(DraftModel, AdvancesAllSequencesInOnePass) {
   EXPECT_EQ(rig.model.passes, 4);
   EXPECT_EQ(rig.model.last_pieces, 5);
   for (size_t i = 0; i < subjects.size(); ++i) {
-    EXPECT_EQ(subjects[i]->drafts, naive(subjects[i]->tokens, i < 5 ? 4 : 2, kLetters)) << i;
+    EXPECT_EQ(subjects[i]->drafts, guess_naively(subjects[i]->tokens, i < 5 ? 4 : 2, kLetters))
+        << i;
   }
 }
 
@@ -164,12 +165,12 @@ TEST(DraftModel, ReadsALongBacklogBitByBit) {
     std::vector<DraftJob> jobs = {subject.job(2), other.job(2)};
     rig.draft.propose(jobs, 30);
     EXPECT_TRUE(subject.drafts.empty());
-    EXPECT_EQ(other.drafts, naive(other.tokens, 2, kLetters));
+    EXPECT_EQ(other.drafts, guess_naively(other.tokens, 2, kLetters));
     other.tokens.push_back(call);
     EXPECT_EQ(rig.draft.backlog(*subject.state, subject.tokens), 100 - 30 * (call + 1));
   }
   propose(rig, subject, 2, 30);
-  EXPECT_EQ(subject.drafts, naive(subject.tokens, 2, kLetters));
+  EXPECT_EQ(subject.drafts, guess_naively(subject.tokens, 2, kLetters));
 }
 
 TEST(DraftModel, EqualPrefixesAreReadOnce) {
@@ -195,12 +196,12 @@ TEST(DraftModel, WhoHasNotGuessedForLongestGivesItsPages) {
   propose(rig, second, 2);
   Reader third(rig, letters(3, 40));
   propose(rig, third, 2);
-  EXPECT_EQ(third.drafts, naive(third.tokens, 2, kLetters));
+  EXPECT_EQ(third.drafts, guess_naively(third.tokens, 2, kLetters));
   second.tokens.push_back(1);
   EXPECT_EQ(rig.draft.backlog(*second.state, second.tokens), 1);
   EXPECT_GT(*rig.draft.backlog(*first.state, first.tokens), 1);
   propose(rig, first, 2);
-  EXPECT_EQ(first.drafts, naive(first.tokens, 2, kLetters));
+  EXPECT_EQ(first.drafts, guess_naively(first.tokens, 2, kLetters));
 }
 
 TEST(DraftModel, WhoDoesNotFitHasNoGuessesAndHoldsNothing) {
@@ -209,7 +210,7 @@ TEST(DraftModel, WhoDoesNotFitHasNoGuessesAndHoldsNothing) {
   Reader large(rig, letters(2, 50));
   std::vector<DraftJob> jobs = {small.job(2), large.job(2)};
   rig.draft.propose(jobs, INT_MAX);
-  EXPECT_EQ(small.drafts, naive(small.tokens, 2, kLetters));
+  EXPECT_EQ(small.drafts, guess_naively(small.tokens, 2, kLetters));
   EXPECT_TRUE(large.drafts.empty());
   EXPECT_EQ(rig.draft.held_page_count(), 2);
 }
@@ -218,7 +219,8 @@ TEST(DraftModel, KnowsTheLimitsOfBothModels) {
   DraftRig rig({.page_count = 20, .max_tokens = 40, .guessable_tokens = 9});
   Reader subject(rig, letters(1, 38));
   propose(rig, subject, 8);
-  EXPECT_EQ(subject.drafts, naive(subject.tokens, 3, 9)) << "positions 38 and 39 can be read";
+  EXPECT_EQ(subject.drafts, guess_naively(subject.tokens, 3, 9))
+      << "positions 38 and 39 can be read";
   Reader foreign(rig, {1, 2, kLetters});
   propose(rig, foreign, 2);
   EXPECT_TRUE(foreign.drafts.empty());
@@ -294,7 +296,7 @@ TEST(DraftModelProperty, GuessesAsIfItReadEverythingAnew) {
         Reader& subject = *asked[i];
         ASSERT_LE(std::ssize(subject.drafts), jobs[i].most);
         ASSERT_EQ(subject.drafts,
-                  naive(subject.tokens, static_cast<int>(subject.drafts.size()), kLetters));
+                  guess_naively(subject.tokens, static_cast<int>(subject.drafts.size()), kLetters));
         guessed += subject.drafts.empty() ? 0 : 1;
         const int hits = below(static_cast<int>(subject.drafts.size()) + 1);
         subject.tokens.insert(subject.tokens.end(), subject.drafts.begin(),

@@ -83,7 +83,7 @@ struct CoreRig {
   uint64_t last_id = 0;
 };
 
-request::Request request_of(int prompt_tokens, int max_tokens, uint64_t seed = 1) {
+request::Request core_request(int prompt_tokens, int max_tokens, uint64_t seed = 1) {
   request::Request request;
   for (int i = 0; i < prompt_tokens; ++i)
     request.prompt.push_back((i * 7 + i / 26) % 26);
@@ -97,9 +97,9 @@ TEST(EngineCore, EndsARequestWhoseTimeRanOutWhileItWaits) {
   CoreRig rig({.scheduler = {.max_num_seqs = 1, .max_num_batched_tokens = 64},
                .max_model_len = 1024,
                .kv_page_count = 128});
-  const auto running = rig.start(request_of(10, 500));
+  const auto running = rig.start(core_request(10, 500));
   rig.step();
-  request::Request late = request_of(10, 10);
+  request::Request late = core_request(10, 10);
   late.deadline = after_seconds(rig.clock.now(), 0.1);
   const auto waiting = rig.start(std::move(late));
   rig.step(5);
@@ -113,7 +113,7 @@ TEST(EngineCore, EndsARequestWhoseTimeRanOutWhileItWaits) {
 
 TEST(EngineCore, EndsARequestWhoseTimeRanOutInTheMiddleAndFreesItsPages) {
   CoreRig rig;
-  request::Request late = request_of(100, 500);
+  request::Request late = core_request(100, 500);
   late.deadline = after_seconds(rig.clock.now(), 0.2);
   const auto record = rig.start(std::move(late));
   rig.step(50);
@@ -127,15 +127,15 @@ TEST(EngineCore, EndsARequestWhoseTimeRanOutInTheMiddleAndFreesItsPages) {
 // Tokens a prompt's answer has, alone or beside a stream that its tokens are carried beside.
 TEST(EngineCore, CarriesAPromptThroughTheLayersBesideAStreamAndAnswersTheSame) {
   CoreRig alone;
-  const auto expected = alone.start(request_of(300, 20));
+  const auto expected = alone.start(core_request(300, 20));
   alone.run_until_idle();
   EXPECT_EQ(alone.model.carried_pieces(), 0) << "nobody else decodes";
   CoreRig rig;
-  const auto stream = rig.start(request_of(10, 400, 7));
+  const auto stream = rig.start(core_request(10, 400, 7));
   rig.step(5);
-  const auto record = rig.start(request_of(300, 20));
+  const auto record = rig.start(core_request(300, 20));
   // One that ends while its tokens are on their way.
-  const auto cancelled = rig.start(request_of(200, 20, 3));
+  const auto cancelled = rig.start(core_request(200, 20, 3));
   rig.step(6);
   rig.core.cancel({rig.last_id});
   rig.run_until_idle();
@@ -169,7 +169,7 @@ TEST(EngineCore, TellsARequestThatThereIsNoMemoryForItAndServesTheOthers) {
               &proposer);
   std::vector<std::shared_ptr<Record>> records;
   for (int i = 0; i < 6; ++i)
-    records.push_back(rig.start(request_of(20, 4)));
+    records.push_back(rig.start(core_request(20, 4)));
   EXPECT_TRUE(rig.core.finished_clients().empty()) << "they did not start";
   rig.run_until_idle();
   for (size_t i = 0; i < records.size(); ++i) {
@@ -187,14 +187,14 @@ TEST(EngineCore, ForksShareTheirPromptAndAnswerAsIfAlone) {
   std::vector<std::string> alone;
   for (uint64_t seed = 1; seed <= 3; ++seed) {
     CoreRig rig;
-    const auto record = rig.start(request_of(kPrompt, 40, seed));
+    const auto record = rig.start(core_request(kPrompt, 40, seed));
     rig.run_until_idle();
     alone.push_back(record->text);
   }
   CoreRig rig;
-  std::vector<std::shared_ptr<Record>> records = {rig.start(request_of(kPrompt, 40, 1))};
+  std::vector<std::shared_ptr<Record>> records = {rig.start(core_request(kPrompt, 40, 1))};
   for (uint64_t seed = 2; seed <= 3; ++seed) {
-    request::Request fork = request_of(kPrompt, 40, seed);
+    request::Request fork = core_request(kPrompt, 40, seed);
     fork.fork_of = RequestId{1};
     records.push_back(rig.start(std::move(fork)));
   }
@@ -210,8 +210,8 @@ TEST(EngineCore, ForksShareTheirPromptAndAnswerAsIfAlone) {
 
 TEST(EngineCore, APrefixIsComputedOnceByTwoThatArriveTogether) {
   CoreRig rig;
-  const auto first = rig.start(request_of(320, 2, 1));
-  const auto second = rig.start(request_of(320, 2, 2));
+  const auto first = rig.start(core_request(320, 2, 1));
+  const auto second = rig.start(core_request(320, 2, 2));
   rig.run_until_idle();
   EXPECT_EQ(first->last->stats.cached_tokens, 0);
   EXPECT_EQ(second->last->stats.cached_tokens, 319);
@@ -220,7 +220,7 @@ TEST(EngineCore, APrefixIsComputedOnceByTwoThatArriveTogether) {
 
 TEST(EngineCore, PromptTokensSpellThePrompt) {
   CoreRig rig;
-  request::Request request = request_of(100, 1);
+  request::Request request = core_request(100, 1);
   request.sampling.prompt_logprobs = 0;
   std::string spelled;
   for (const TokenId token : request.prompt)
@@ -240,7 +240,7 @@ TEST(EngineCore, ASteadyStepTakesNothingFromTheHeap) {
   // More than fit, so that admission, chunks and preemption are part of it.
   std::vector<std::shared_ptr<Record>> records;
   for (uint64_t seed = 1; seed <= 8; ++seed)
-    records.push_back(rig.start(request_of(150, 400, seed)));
+    records.push_back(rig.start(core_request(150, 400, seed)));
   rig.step(60);  // buffers grow to their size
   const int64_t before = heap_allocation_count();
   rig.step(300);

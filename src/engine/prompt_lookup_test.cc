@@ -23,7 +23,7 @@ Guess guess_of(PromptLookup& lookup, const std::vector<TokenId>& tokens, int mos
 }
 
 // The same by looking at every place, latest first.
-Guess naive(const LookupLengths& lengths, const std::vector<TokenId>& tokens, int most) {
+Guess look_up_naively(const LookupLengths& lengths, const std::vector<TokenId>& tokens, int most) {
   const int end = static_cast<int>(tokens.size());
   const auto equal_until = [&](int place, int length) {
     return length <= place &&
@@ -101,7 +101,8 @@ TEST(PromptLookup, FindsWhatANaiveSearchFinds) {
         tokens.push_back(static_cast<TokenId>(random()) % vocabulary);
       const int most = 1 + static_cast<int>(random() % 10);
       const Guess guess = guess_of(lookup, tokens, most);
-      ASSERT_EQ(guess, naive(lengths, tokens, most)) << "after " << tokens.size() << " tokens";
+      ASSERT_EQ(guess, look_up_naively(lengths, tokens, most))
+          << "after " << tokens.size() << " tokens";
       found += guess.match > 0 ? 1 : 0;
     }
     if (lengths.least == 1) {

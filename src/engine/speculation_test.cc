@@ -73,7 +73,7 @@ struct Setting {
 };
 
 // Every kind of sampling, and every way to end.
-request::Request request_of(int index) {
+request::Request repetitive_request(int index) {
   request::Request request;
   const int length = 3 + index * 7 % 60;
   const int kind = index % 8 == 7 ? index - 1 : index;  // each eighth is a choice of the one before
@@ -133,7 +133,7 @@ class Served {
   Result run(KnownTexts* texts = nullptr) {
     std::vector<std::shared_ptr<Transcript>> sinks;
     for (int i = 0; i < kRequests; ++i) {
-      request::Request request = request_of(i);
+      request::Request request = repetitive_request(i);
       request.id = {static_cast<uint64_t>(i) + 1};
       request.arrival = clock_.now();
       if (i % 8 == 7) request.fork_of = RequestId{static_cast<uint64_t>(i)};
@@ -157,7 +157,7 @@ class Served {
       EXPECT_TRUE(sink.is_done);
       result.spelled.push_back(sink.spelled);
       if (texts == nullptr) continue;
-      std::vector<TokenId> text = request_of(i).prompt;
+      std::vector<TokenId> text = repetitive_request(i).prompt;
       text.insert(text.end(), sink.tokens.begin(), sink.tokens.end());
       texts->push_back(std::move(text));
     }
@@ -170,7 +170,7 @@ class Served {
   void run_unfinished(int steps) {
     const auto sink = std::make_shared<Transcript>();
     for (int i = 0; i < kRequests; ++i) {
-      request::Request request = request_of(i);
+      request::Request request = repetitive_request(i);
       request.id = {static_cast<uint64_t>(i) + 1};
       core_.start(std::move(request), sink);
     }

@@ -158,7 +158,7 @@ TEST_P(AmxTypes, ReadNothingBehindTheirScratchAndWriteNothingThere) {
     ASSERT_EQ(scratch.data()[kMatmulScratchBytes + i], 0xFE);
 }
 
-std::string type_name(const testing::TestParamInfo<TensorType>& info) {
+std::string tile_type_name(const testing::TestParamInfo<TensorType>& info) {
   return name_of(info.param);
 }
 std::vector<TensorType> types_of_tiles() {
@@ -168,7 +168,7 @@ std::vector<TensorType> types_of_tiles() {
   }
   return types;
 }
-INSTANTIATE_TEST_SUITE_P(Types, AmxTypes, testing::ValuesIn(types_of_tiles()), type_name);
+INSTANTIATE_TEST_SUITE_P(Types, AmxTypes, testing::ValuesIn(types_of_tiles()), tile_type_name);
 
 TEST_F(Amx, TableProvesItself) {
   EXPECT_EQ(find_difference(amx_table(), *table(Isa::kPlain)), "");

@@ -11,19 +11,19 @@
 namespace inferno::kv {
 namespace {
 
-token::BlockHash hash_of(uint64_t content) {
+token::BlockHash ghost_hash(uint64_t content) {
   return {.high = content * 31, .low = content * 0x9E3779B97F4A7C15ULL};
 }
 
 TEST(GhostList, ForgetsTheOldestWhenFull) {
   GhostList ghosts(2);
   for (uint64_t content : {1, 2, 3})
-    ghosts.add(hash_of(content));
+    ghosts.add(ghost_hash(content));
   EXPECT_EQ(ghosts.size(), 2);
-  EXPECT_FALSE(ghosts.take(hash_of(1)));
-  EXPECT_TRUE(ghosts.take(hash_of(2)));
-  EXPECT_FALSE(ghosts.take(hash_of(2)));
-  EXPECT_TRUE(ghosts.take(hash_of(3)));
+  EXPECT_FALSE(ghosts.take(ghost_hash(1)));
+  EXPECT_TRUE(ghosts.take(ghost_hash(2)));
+  EXPECT_FALSE(ghosts.take(ghost_hash(2)));
+  EXPECT_TRUE(ghosts.take(ghost_hash(3)));
 }
 
 TEST(GhostList, AgreesWithANaiveRingUnderRandomOperations) {
@@ -38,12 +38,12 @@ TEST(GhostList, AgreesWithANaiveRingUnderRandomOperations) {
     const uint64_t content = 1 + random() % 30;
     const auto known = std::ranges::find(added, content);
     if (known != added.end()) {
-      ASSERT_TRUE(ghosts.take(hash_of(content)));
+      ASSERT_TRUE(ghosts.take(ghost_hash(content)));
       *known = 0;
     } else if (random() % 3 == 0) {
-      ASSERT_FALSE(ghosts.take(hash_of(content)));
+      ASSERT_FALSE(ghosts.take(ghost_hash(content)));
     } else {
-      ghosts.add(hash_of(content));
+      ghosts.add(ghost_hash(content));
       added.push_back(content);
       if (added.size() > kCapacity) added.pop_front();
     }

@@ -142,7 +142,7 @@ Result<std::vector<Conversation>> from_file(const DatasetOptions& options) {
   return out;
 }
 
-Result<void> check(const DatasetOptions& options) {
+Result<void> check_dataset(const DatasetOptions& options) {
   struct AtLeastOne {
     std::string_view name;
     int value;
@@ -215,7 +215,7 @@ Result<std::vector<Conversation>> parse_custom(std::string_view name, std::strin
 }
 
 Result<std::vector<Conversation>> make_conversations(const DatasetOptions& options, uint64_t seed) {
-  if (auto checked = check(options); !checked) return std::unexpected(checked.error());
+  if (auto checked = check_dataset(options); !checked) return std::unexpected(checked.error());
   const int count = options.request_count.value_or(kDefaultRequestCount);
   switch (options.kind) {
     case DatasetKind::kRandom:

@@ -35,7 +35,7 @@ bool is_class_name(std::string_view name) {
   });
 }
 
-Result<void> check(const TrafficOptions& traffic) {
+Result<void> check_traffic(const TrafficOptions& traffic) {
   if (traffic.rate_per_s && !(*traffic.rate_per_s > 0.0)) {
     return fail_field("request-rate", "request-rate is {}, must be above 0", *traffic.rate_per_s);
   }
@@ -115,7 +115,7 @@ Result<std::vector<ClassShare>> parse_mix(std::string_view text) {
 }
 
 Result<Plan> make_plan(DatasetOptions dataset, const TrafficOptions& traffic) {
-  if (auto checked = check(traffic); !checked) return std::unexpected(checked.error());
+  if (auto checked = check_traffic(traffic); !checked) return std::unexpected(checked.error());
   const double factor = surplus(traffic);
   const bool is_from_file =
       dataset.kind == DatasetKind::kTrace || dataset.kind == DatasetKind::kCustom;

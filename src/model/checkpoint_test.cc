@@ -34,7 +34,7 @@ std::unique_ptr<Checkpoint> opened(const std::filesystem::path& path,
 }
 
 // What opening such a file says; empty when it opens.
-std::string error_of(const GgufTestWriter& writer) {
+std::string refusal_of(const GgufTestWriter& writer) {
   const TemporaryFolder folder;
   const auto checkpoint = Checkpoint::open(folder.write("m.gguf", writer.finish()));
   return checkpoint ? std::string() : checkpoint.error().message;
@@ -94,14 +94,16 @@ TEST(Checkpoint, OpensAGgufWhoseTensorsFit) {
 }
 
 TEST(Checkpoint, NamesTheTensorThatIsMissingOrMisshapen) {
-  EXPECT_THAT(error_of(tiny_llama()), HasSubstr("'blk.0.attn_v.weight' is missing"));
-  EXPECT_THAT(error_of(tiny_llama().tensor("blk.0.attn_v.weight", {8, 8})),
+  EXPECT_THAT(refusal_of(tiny_llama()), HasSubstr("'blk.0.attn_v.weight' is missing"));
+  EXPECT_THAT(refusal_of(tiny_llama().tensor("blk.0.attn_v.weight", {8, 8})),
               HasSubstr("'blk.0.attn_v.weight' has shape [8, 8], expected [4, 8]"));
   EXPECT_THAT(
-      error_of(tiny_llama().tensor("blk.0.attn_v.weight", {8, 4}).tensor("output.weight", {8, 6})),
+      refusal_of(
+          tiny_llama().tensor("blk.0.attn_v.weight", {8, 4}).tensor("output.weight", {8, 6})),
       HasSubstr("'output.weight' has shape [6, 8], expected [5, 8]"));
   EXPECT_THAT(
-      error_of(tiny_llama().tensor("blk.0.attn_v.weight", {8, 4}).tensor("blk.0.attn_q.bias", {8})),
+      refusal_of(
+          tiny_llama().tensor("blk.0.attn_v.weight", {8, 4}).tensor("blk.0.attn_q.bias", {8})),
       HasSubstr("'blk.0.attn_k.bias' is missing"));
 }
 
@@ -173,10 +175,10 @@ TEST(Checkpoint, FindsExpertsInOneTensorOrInTheirOwn) {
 }
 
 TEST(Checkpoint, NamesTheTensorOfExpertsThatIsMissingOrMisshapen) {
-  EXPECT_THAT(error_of(tiny_mixture()), HasSubstr("'blk.0.ffn_gate_exps.weight' is missing"));
-  EXPECT_THAT(error_of(tiny_mixture().tensor("blk.0.ffn_gate_exps.weight", {8, 6, 3})),
+  EXPECT_THAT(refusal_of(tiny_mixture()), HasSubstr("'blk.0.ffn_gate_exps.weight' is missing"));
+  EXPECT_THAT(refusal_of(tiny_mixture().tensor("blk.0.ffn_gate_exps.weight", {8, 6, 3})),
               HasSubstr("'blk.0.ffn_gate_exps.weight' has shape [3, 6, 8], expected [2, 6, 8]"));
-  EXPECT_THAT(error_of(tiny_mixture().tensor("blk.0.ffn_gate_exps.weight", {8, 12})),
+  EXPECT_THAT(refusal_of(tiny_mixture().tensor("blk.0.ffn_gate_exps.weight", {8, 12})),
               HasSubstr("expected [2, 6, 8]"));
 }
 
@@ -228,16 +230,17 @@ TEST(Checkpoint, OpensAGptOssWhoseTensorsFit) {
 }
 
 TEST(Checkpoint, NamesWhatAGptOssLacks) {
-  EXPECT_THAT(error_of(tiny_gpt_oss()), HasSubstr("'blk.0.post_attention_norm.weight' is missing"));
+  EXPECT_THAT(refusal_of(tiny_gpt_oss()),
+              HasSubstr("'blk.0.post_attention_norm.weight' is missing"));
   const auto normed = [] {
     return tiny_gpt_oss().tensor("blk.0.post_attention_norm.weight", {32});
   };
-  EXPECT_THAT(error_of(normed()), HasSubstr("'blk.0.attn_sinks.weight' is missing"));
-  EXPECT_THAT(error_of(normed().tensor("blk.0.attn_sinks.weight", {3})),
+  EXPECT_THAT(refusal_of(normed()), HasSubstr("'blk.0.attn_sinks.weight' is missing"));
+  EXPECT_THAT(refusal_of(normed().tensor("blk.0.attn_sinks.weight", {3})),
               HasSubstr("'blk.0.attn_sinks.weight' has shape [3], expected [2]"));
   const auto sunk = [&] { return normed().tensor("blk.0.attn_sinks.weight", {2}); };
-  EXPECT_THAT(error_of(sunk()), HasSubstr("'blk.0.ffn_down_exps.bias' is missing"));
-  EXPECT_THAT(error_of(sunk().tensor("blk.0.ffn_down_exps.bias", {32})),
+  EXPECT_THAT(refusal_of(sunk()), HasSubstr("'blk.0.ffn_down_exps.bias' is missing"));
+  EXPECT_THAT(refusal_of(sunk().tensor("blk.0.ffn_down_exps.bias", {32})),
               HasSubstr("'blk.0.ffn_down_exps.bias' has shape [32], expected [2, 32]"));
 }
 

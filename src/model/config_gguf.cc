@@ -11,7 +11,7 @@ namespace inferno::model {
 
 namespace {
 
-void read_shape(ModelConfig& config, GgufFields& fields) {
+void read_gguf_shape(ModelConfig& config, GgufFields& fields) {
   config.context_length = fields.integer("context_length", {1, kMaxContext});
   config.layer_count = fields.integer("block_count", {1, kMaxLayers});
   config.width = fields.integer("embedding_length", {2, kMaxWidth});
@@ -78,7 +78,7 @@ void read_experts(ModelConfig& config, GgufFields& fields) {
   config.layer_has_experts.assign(static_cast<size_t>(config.layer_count), 1);
 }
 
-void read_rope(ModelConfig& config, GgufFields& fields) {
+void read_gguf_rope(ModelConfig& config, GgufFields& fields) {
   config.rope_width = fields.integer("rope.dimension_count", {2, kMaxHeadWidth}, config.head_width);
   config.rope_base = fields.real("rope.freq_base", {1.0, 1e12}, 10000.0f);
   config.rope_base_local = traits_of(config.architecture).has_local_rope
@@ -109,7 +109,7 @@ void read_rope(ModelConfig& config, GgufFields& fields) {
   }
 }
 
-void read_window(ModelConfig& config, GgufFields& fields, const Gguf& file) {
+void read_gguf_window(ModelConfig& config, GgufFields& fields, const Gguf& file) {
   const std::string key = fields.full("attention.sliding_window_pattern");
   const GgufValue* pattern = file.find(key);
   config.sliding_window = fields.integer("attention.sliding_window", {0, kMaxContext}, 0);
@@ -125,7 +125,7 @@ void read_window(ModelConfig& config, GgufFields& fields, const Gguf& file) {
   config.layer_is_local.assign(layers->begin(), layers->end());
 }
 
-void read_attention(ModelConfig& config, GgufFields& fields) {
+void read_gguf_attention(ModelConfig& config, GgufFields& fields) {
   const ArchitectureTraits& traits = traits_of(config.architecture);
   double divisor = config.head_width;
   if (config.layer_count == traits.layers_scaled_by_width) {
@@ -178,11 +178,11 @@ Result<ModelConfig> config_from_gguf(const Gguf& file) {
   GgufFields fields(file, std::string(*architecture) + ".");
   ModelConfig config = config_of(*traits);
   config.rope_layout = traits->gguf_rope_layout;
-  read_shape(config, fields);
+  read_gguf_shape(config, fields);
   read_experts(config, fields);
-  read_rope(config, fields);
-  read_window(config, fields, file);
-  read_attention(config, fields);
+  read_gguf_rope(config, fields);
+  read_gguf_window(config, fields, file);
+  read_gguf_attention(config, fields);
   if (traits->is_gemma) config.embedding_scale = std::sqrt(static_cast<float>(config.width));
   read_from_tensors(config, fields, file);
   if (fields.error()) return std::unexpected(*fields.error());

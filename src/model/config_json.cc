@@ -82,7 +82,7 @@ Defaults defaults_of(Architecture architecture, std::string_view model_type) {
   return defaults;
 }
 
-void read_shape(ModelConfig& config, JsonFields& fields, const Defaults& defaults) {
+void read_json_shape(ModelConfig& config, JsonFields& fields, const Defaults& defaults) {
   config.vocab_size = fields.integer("vocab_size", {1, kMaxVocabulary}, defaults.vocab_size);
   config.context_length =
       fields.integer("max_position_embeddings", {1, kMaxContext}, defaults.context_length);
@@ -144,8 +144,8 @@ void read_scaling(RopeScaling& scaling, JsonFields& rope, int context_length) {
 
 constexpr RealLimits kRopeBase = {1.0, 1e12};
 
-void read_rope(ModelConfig& config, JsonFields& fields, std::string_view label,
-               const Defaults& defaults) {
+void read_json_rope(ModelConfig& config, JsonFields& fields, std::string_view label,
+                    const Defaults& defaults) {
   config.rope_layout = RopeLayout::kHalves;
   config.rope_base = fields.real("rope_theta", kRopeBase, defaults.rope_base);
   const bool has_local_base = traits_of(config.architecture).has_local_rope;
@@ -203,7 +203,7 @@ void read_layer_types(ModelConfig& config, JsonFields& fields, const json::array
   }
 }
 
-void read_window(ModelConfig& config, JsonFields& fields, const Defaults& defaults) {
+void read_json_window(ModelConfig& config, JsonFields& fields, const Defaults& defaults) {
   // Absence means the class's default, null means none.
   const bool uses_window = fields.flag("use_sliding_window", defaults.uses_window);
   if (uses_window && !fields.is_null("sliding_window")) {
@@ -282,7 +282,7 @@ float read_softcap(JsonFields& fields, std::string_view key, float otherwise) {
   return fields.is_null(key) ? 0.0f : fields.real(key, {0.0, 1e6}, otherwise);
 }
 
-void read_attention(ModelConfig& config, JsonFields& fields, const Defaults& defaults) {
+void read_json_attention(ModelConfig& config, JsonFields& fields, const Defaults& defaults) {
   const ArchitectureTraits& traits = traits_of(config.architecture);
   const float divisor = traits.is_gemma ? fields.real("query_pre_attn_scalar", {1e-3, 1e6}, 256.0f)
                                         : static_cast<float>(config.head_width);
@@ -347,13 +347,13 @@ Result<ModelConfig> config_from_json(const json::object& json, std::string_view 
   ModelConfig config = config_of(*traits);
   config.norm_weight_offset = traits->is_gemma ? 1.0f : 0.0f;
   const Defaults defaults = defaults_of(traits->architecture, model_type);
-  read_shape(config, fields, defaults);
+  read_json_shape(config, fields, defaults);
   if (model_type == "mixtral") read_mixtral_experts(config, fields);
   if (traits->architecture == Architecture::kQwen3Moe) read_qwen3_experts(config, fields);
   if (traits->is_gpt_oss) read_gpt_oss_experts(config, fields);
-  read_rope(config, fields, label, defaults);
-  read_window(config, fields, defaults);
-  read_attention(config, fields, defaults);
+  read_json_rope(config, fields, label, defaults);
+  read_json_window(config, fields, defaults);
+  read_json_attention(config, fields, defaults);
   read_activation(config, fields);
   if (traits->is_gemma) config.embedding_scale = std::sqrt(static_cast<float>(config.width));
   read_outer(config, outer, fields, defaults, label);

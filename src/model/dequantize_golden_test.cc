@@ -22,7 +22,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-std::vector<float> values_of(const Tensor& tensor) {
+std::vector<float> dequantized(const Tensor& tensor) {
   std::vector<float> values(static_cast<size_t>(element_count(tensor)));
   EXPECT_TRUE(kernel::dequantize(tensor.type, tensor.data, values.size(), values.data()))
       << tensor.name;
@@ -59,7 +59,7 @@ TEST_F(DequantizeGolden, EveryTensorHasTheExpectedBits) {
       ASSERT_NE(tensor, nullptr) << tensor_name;
       EXPECT_EQ(kernel::name_of(tensor->type), expected.at("type").as_string());
       types.insert(kernel::name_of(tensor->type));
-      const std::vector<float> values = values_of(*tensor);
+      const std::vector<float> values = dequantized(*tensor);
       const std::span<const uint8_t> bytes(reinterpret_cast<const uint8_t*>(values.data()),
                                            values.size() * sizeof(float));
       EXPECT_EQ(sha256(bytes), expected.at("sha256_of_float32").as_string())
@@ -85,7 +85,7 @@ TEST_F(DequantizeGolden, SampleTensorsAgreeValueByValue) {
       ASSERT_LE(offset + count * sizeof(float), file->bytes().size());
       std::vector<float> expected(count);
       memcpy(expected.data(), file->bytes().data() + offset, count * sizeof(float));
-      const std::vector<float> values = values_of(*tensor);
+      const std::vector<float> values = dequantized(*tensor);
       ASSERT_GE(values.size(), count);
       for (size_t i = 0; i < count; i++) {
         ASSERT_EQ(std::bit_cast<uint32_t>(values[i]), std::bit_cast<uint32_t>(expected[i]))

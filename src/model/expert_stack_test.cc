@@ -27,7 +27,7 @@ using ::testing::HasSubstr;
 
 constexpr int kExperts = 3;
 
-std::vector<float> values_of(const MatrixSource& matrix) {
+std::vector<float> stacked_values(const MatrixSource& matrix) {
   std::vector<float> values(as_size(matrix.shape().n) * as_size(matrix.shape().k));
   matrix.read({0, matrix.shape().n}, values.data());
   return values;
@@ -114,7 +114,7 @@ TEST_P(FloatStack, IsTransposedAndTakenApartAsItIs) {
           expected.push_back((slice.step == 1 ? down : both)[row * as_size(slice.step) + output]);
         }
       }
-      EXPECT_EQ(values_of(**matrix), expected);
+      EXPECT_EQ(stacked_values(**matrix), expected);
       EXPECT_FALSE((*matrix)->is_quantized());
       EXPECT_EQ(packed_matrix(**matrix),
                 packed_tensor(type, kSize, float_part(dtype, {}, expected).bytes));
@@ -196,7 +196,7 @@ TEST(Mxfp4Experts, PackAndReadAsTheTypeOfGguf) {
       std::vector<float> values(as_size(kSize.outputs) * as_size(kSize.inputs));
       ASSERT_TRUE(
           kernel::dequantize(TensorType::kMXFP4, expected.data(), values.size(), values.data()));
-      EXPECT_EQ(values_of(**matrix), values);
+      EXPECT_EQ(stacked_values(**matrix), values);
     }
   }
 }
@@ -294,7 +294,7 @@ struct PlaceInStack {
 
 // Writes an expert's matrix into floats [X, inputs, outputs * step], where gate and up alternate.
 void put_transposed(const MatrixSource& matrix, PlaceInStack at, std::vector<float>& stack) {
-  const std::vector<float> values = values_of(matrix);
+  const std::vector<float> values = stacked_values(matrix);
   const size_t inputs = as_size(matrix.shape().k), outputs = as_size(matrix.shape().n);
   const size_t step = as_size(at.step);
   for (size_t o = 0; o < outputs; ++o) {

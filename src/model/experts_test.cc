@@ -88,7 +88,7 @@ std::vector<double> naive_product(const Linear& linear, const std::vector<float>
 }
 
 // The values of a packed matrix of floats: panels of [k][16].
-std::vector<float> values_of(const Linear& linear) {
+std::vector<float> unpacked_values(const Linear& linear) {
   const auto n = static_cast<size_t>(linear.outputs()), k = static_cast<size_t>(linear.inputs());
   const auto* packed = reinterpret_cast<const float*>(linear.matrix.data);
   std::vector<float> values(n * k);
@@ -132,11 +132,12 @@ TEST_P(ExpertsOfActivation, AddsTheChosenBlocksByWeightWithTheirBiases) {
     std::vector<double> want(64);
     for (const ExpertChoice& choice : choices) {
       const Expert& expert = layer.layer().experts[static_cast<size_t>(choice.expert)];
-      std::vector<double> gate = naive_product(expert.gate, values_of(expert.gate), input);
-      const std::vector<double> up = naive_product(expert.up, values_of(expert.up), input);
+      std::vector<double> gate = naive_product(expert.gate, unpacked_values(expert.gate), input);
+      const std::vector<double> up = naive_product(expert.up, unpacked_values(expert.up), input);
       for (size_t i = 0; i < gate.size(); ++i)
         gate[i] = activated(layer.config(), gate[i], up[i]);
-      const std::vector<double> down = naive_product(expert.down, values_of(expert.down), gate);
+      const std::vector<double> down =
+          naive_product(expert.down, unpacked_values(expert.down), gate);
       for (size_t i = 0; i < want.size(); ++i)
         want[i] += static_cast<double>(choice.weight) * down[i];
     }

@@ -18,7 +18,7 @@ using ::testing::HasSubstr;
 
 constexpr uint64_t kHuge = std::numeric_limits<uint64_t>::max();
 
-Result<Gguf> parse(const std::vector<uint8_t>& bytes) {
+Result<Gguf> parse_gguf(const std::vector<uint8_t>& bytes) {
   return Gguf::parse(bytes, "file");
 }
 
@@ -47,7 +47,7 @@ GgufTestWriter sample() {
 
 TEST(Gguf, ReadsEveryTypeOfValue) {
   const std::vector<uint8_t> bytes = sample().finish();
-  const Result<Gguf> file = parse(bytes);
+  const Result<Gguf> file = parse_gguf(bytes);
   ASSERT_TRUE(file) << file.error().message;
   EXPECT_EQ(file->version(), 3u);
   EXPECT_EQ(file->keys().size(), 15u);
@@ -70,7 +70,7 @@ TEST(Gguf, ReadsEveryTypeOfValue) {
 
 TEST(Gguf, FindsTensorsInPlaceWithTheOutermostLengthFirst) {
   const std::vector<uint8_t> bytes = sample().finish();
-  const Result<Gguf> file = parse(bytes);
+  const Result<Gguf> file = parse_gguf(bytes);
   ASSERT_TRUE(file) << file.error().message;
   ASSERT_EQ(file->tensors().size(), 2u);
   const Tensor* one = file->find_tensor("one");
@@ -86,7 +86,7 @@ TEST(Gguf, FindsTensorsInPlaceWithTheOutermostLengthFirst) {
 
 TEST(Gguf, RefusesToConvertWhatDoesNotFit) {
   const std::vector<uint8_t> bytes = sample().finish();
-  const Result<Gguf> file = parse(bytes);
+  const Result<Gguf> file = parse_gguf(bytes);
   ASSERT_TRUE(file) << file.error().message;
   EXPECT_THAT(file->get<int32_t>("a.u32").error().message, HasSubstr("a.u32"));
   EXPECT_THAT(file->get<uint32_t>("a.i8").error().message, HasSubstr("-3"));
@@ -108,7 +108,7 @@ TEST(Gguf, ReadsArraysInArrays) {
   value.type(GgufType::kString).put<uint64_t>(1).string("x");
   const std::vector<uint8_t> bytes =
       GgufTestWriter().bytes("nested", value.bytes).u32("after", 7).finish();
-  const Result<Gguf> file = parse(bytes);
+  const Result<Gguf> file = parse_gguf(bytes);
   ASSERT_TRUE(file) << file.error().message;
   EXPECT_EQ(file->get<int32_t>("after").value(), 7);
   const std::vector<GgufValue> outer = Gguf::elements_of(*file->find("nested"));
@@ -125,7 +125,7 @@ TEST(Gguf, ReadsVersion2AndOtherAlignments) {
   writer.alignment = 64;
   writer.u32("general.alignment", 64).tensor("a", {1}).tensor("b", {1});
   const std::vector<uint8_t> bytes = writer.finish();
-  const Result<Gguf> file = parse(bytes);
+  const Result<Gguf> file = parse_gguf(bytes);
   ASSERT_TRUE(file) << file.error().message;
   EXPECT_EQ(file->find_tensor("b")->data - file->find_tensor("a")->data, 64);
 }
@@ -136,7 +136,7 @@ TEST(Gguf, TensorsMayShareBytes) {
                                          .tensor_info("b", {8}, 0, 0)
                                          .tensor_info("c", {2, 4}, 0, 0)
                                          .finish();
-  const Result<Gguf> file = parse(bytes);
+  const Result<Gguf> file = parse_gguf(bytes);
   ASSERT_TRUE(file) << file.error().message;
   EXPECT_EQ(file->find_tensor("a")->data, file->find_tensor("c")->data);
 }
@@ -160,10 +160,10 @@ TEST(Gguf, KnowsTheSizeOfEveryTensorType) {
           .finish();
     };
     const std::vector<uint8_t> exact = write(size_t{row.bytes} * 6);
-    const Result<Gguf> file = parse(exact);
+    const Result<Gguf> file = parse_gguf(exact);
     ASSERT_TRUE(file) << file.error().message;
     EXPECT_EQ(file->tensors()[0].bytes, row.bytes * 6u);
-    EXPECT_FALSE(parse(write(size_t{row.bytes} * 6 - 1)));
+    EXPECT_FALSE(parse_gguf(write(size_t{row.bytes} * 6 - 1)));
   }
 }
 
@@ -172,7 +172,7 @@ TEST(Gguf, EveryTruncationOfAFileIsAnError) {
   for (size_t length = 0; length < bytes.size(); ++length) {
     // A copy of that length exactly, so that a sanitizer sees a read past the end.
     const std::vector<uint8_t> part(bytes.begin(), bytes.begin() + static_cast<ptrdiff_t>(length));
-    const Result<Gguf> file = parse(part);
+    const Result<Gguf> file = parse_gguf(part);
     ASSERT_FALSE(file) << length << " of " << bytes.size() << " bytes";
     EXPECT_EQ(file.error().fault, Fault::kCorrupt);
     EXPECT_THAT(file.error().message, HasSubstr("file: "));
@@ -186,7 +186,7 @@ TEST(Gguf, AnyFlippedBitIsReadOrRefusedButNeverCrashes) {
     for (const uint8_t mask : {0x01, 0x80, 0xFF}) {
       std::vector<uint8_t> changed = bytes;
       changed[position] ^= mask;
-      if (!parse(changed)) ++refused;
+      if (!parse_gguf(changed)) ++refused;
     }
   }
   EXPECT_GT(refused, 100);
@@ -423,7 +423,7 @@ class GgufHostile : public ::testing::TestWithParam<Hostile> {};
 
 TEST_P(GgufHostile, IsRefusedByFieldAndValue) {
   const std::vector<uint8_t> bytes = GetParam().make();
-  const Result<Gguf> file = parse(bytes);
+  const Result<Gguf> file = parse_gguf(bytes);
   ASSERT_FALSE(file);
   EXPECT_EQ(file.error().fault, Fault::kCorrupt);
   EXPECT_THAT(file.error().message, HasSubstr("file: "));

@@ -99,14 +99,6 @@ class RecodedMatrix : public StagedMatrix {
   std::unique_ptr<MatrixSource> source_;
 };
 
-// Whether dequantize() knows the tensor's type: tried on its first block.
-bool has_float_meaning(const Tensor& tensor) {
-  float probe[256];
-  const kernel::BlockShape block = kernel::block_shape(tensor.type);
-  return block.elements > 0 && block.elements <= 256 && tensor.bytes >= block.bytes &&
-         kernel::dequantize(tensor.type, tensor.data, block.elements, probe);
-}
-
 }  // namespace
 
 void StagedMatrix::pack(kernel::PanelRange panels, uint8_t* data) const {
@@ -122,6 +114,13 @@ void StagedMatrix::read(RowRange rows, float* out) const {
   std::vector<uint8_t> staged(count * row_bytes(type_, shape_.k));
   stage(rows, staged.data());
   kernel::dequantize(type_, staged.data(), count * static_cast<size_t>(shape_.k), out);
+}
+
+bool has_float_meaning(const Tensor& tensor) {
+  float probe[256];
+  const kernel::BlockShape block = kernel::block_shape(tensor.type);
+  return block.elements > 0 && block.elements <= 256 && tensor.bytes >= block.bytes &&
+         kernel::dequantize(tensor.type, tensor.data, block.elements, probe);
 }
 
 Result<std::unique_ptr<MatrixSource>> tensor_matrix(const Tensor& tensor, std::string_view label) {

@@ -80,6 +80,9 @@ class StagedMatrix : public MatrixSource {
   kernel::TensorType type_;
 };
 
+// Whether kernel::dequantize() knows the tensor's type: tried on its first block.
+bool has_float_meaning(const Tensor& tensor);
+
 // A tensor [outputs, inputs]. Types that kernels cannot multiply with in place become floats of 32
 // bits: exact, at the price of memory. kInvalid when the type cannot be computed with; `label`
 // names the file in errors.

@@ -367,7 +367,7 @@ TEST(PackedMatrixFp8, HasOneScaleForAllForEachOutputOrForEachBlock) {
 
 // --- what does not fit --------------------------------------------------------------------------
 
-std::string error_of(const Parts& parts, WeightPacking packing, MatrixSize size) {
+std::string packing_error(const Parts& parts, WeightPacking packing, MatrixSize size) {
   return open(parts, packing, size).error;
 }
 
@@ -377,7 +377,7 @@ TEST(PackedMatrix, PartsThatDoNotFitAreNamed) {
   const auto gptq = [&](const std::function<void(Parts&)>& change) {
     Parts parts = gptq_of(coded, 1);
     change(parts);
-    return error_of(parts, WeightPacking::kGptq, size);
+    return packing_error(parts, WeightPacking::kGptq, size);
   };
   EXPECT_THAT(gptq([](Parts& p) { p.erase("m.scales"); }), HasSubstr("'m.scales' is missing"));
   EXPECT_THAT(gptq([](Parts& p) { p.erase("m.qzeros"); }), HasSubstr("'m.qzeros' is missing"));
@@ -406,29 +406,31 @@ TEST(PackedMatrix, PartsThatDoNotFitAreNamed) {
 TEST(PackedMatrix, OtherFormsThatDoNotFitAreNamed) {
   const MatrixSize size = {.outputs = 16, .inputs = 64};
   Parts awq = awq_of(random_coded(16, 64, 4, 32, Zeros::kAny));
-  EXPECT_THAT(error_of(awq, WeightPacking::kAwq, {.outputs = 12, .inputs = 64}),
+  EXPECT_THAT(packing_error(awq, WeightPacking::kAwq, {.outputs = 12, .inputs = 64}),
               HasSubstr("12 / 8"));
   awq.erase("m.qzeros");
-  EXPECT_THAT(error_of(awq, WeightPacking::kAwq, size), HasSubstr("'m.qzeros' is missing"));
+  EXPECT_THAT(packing_error(awq, WeightPacking::kAwq, size), HasSubstr("'m.qzeros' is missing"));
 
   Parts rows = packed_rows_of(random_coded(16, 64, 4, 32, Zeros::kAny));
   rows["m.weight_zero_point"].shape = {1, 4};
-  EXPECT_THAT(error_of(rows, WeightPacking::kCompressedTensors, size), HasSubstr("I32 [2, 2]"));
+  EXPECT_THAT(packing_error(rows, WeightPacking::kCompressedTensors, size),
+              HasSubstr("I32 [2, 2]"));
   rows["m.weight_scale"].shape = {2, 16};
-  EXPECT_THAT(error_of(rows, WeightPacking::kCompressedTensors, size), HasSubstr("[16 or 1"));
+  EXPECT_THAT(packing_error(rows, WeightPacking::kCompressedTensors, size), HasSubstr("[16 or 1"));
 
   Parts int8 = int8_of(random_coded(16, 64, 8, 32, Zeros::kAny));
-  EXPECT_THAT(error_of(int8, WeightPacking::kCompressedTensors, {.outputs = 64, .inputs = 16}),
+  EXPECT_THAT(packing_error(int8, WeightPacking::kCompressedTensors, {.outputs = 64, .inputs = 16}),
               HasSubstr("expected [64, 16]"));
   int8["m.weight_zero_point"] = {"I8", {1}, {0}};
-  EXPECT_THAT(error_of(int8, WeightPacking::kCompressedTensors, size), HasSubstr("I8 [16, 2]"));
+  EXPECT_THAT(packing_error(int8, WeightPacking::kCompressedTensors, size),
+              HasSubstr("I8 [16, 2]"));
 
   Parts fp8 = fp8_of(16, 64, {16, 1}, "weight_scale");
-  EXPECT_EQ(error_of(fp8, WeightPacking::kFp8, size), "");
-  EXPECT_EQ(error_of(fp8, WeightPacking::kNone, size), "not packed");
+  EXPECT_EQ(packing_error(fp8, WeightPacking::kFp8, size), "");
+  EXPECT_EQ(packing_error(fp8, WeightPacking::kNone, size), "not packed");
   fp8["m.weight"].dtype = "F8_E5M2";
-  EXPECT_THAT(error_of(fp8, WeightPacking::kFp8, size), HasSubstr("F8_E4M3 is supported"));
-  EXPECT_THAT(error_of(fp8_of(16, 64, {3, 1}, "weight_scale"), WeightPacking::kFp8, size),
+  EXPECT_THAT(packing_error(fp8, WeightPacking::kFp8, size), HasSubstr("F8_E4M3 is supported"));
+  EXPECT_THAT(packing_error(fp8_of(16, 64, {3, 1}, "weight_scale"), WeightPacking::kFp8, size),
               HasSubstr("each block"));
 }
 

@@ -87,8 +87,8 @@ Result<void> read_type(SafetensorsEntry& entry, const json::object& fields,
   return {};
 }
 
-Result<void> read_shape(SafetensorsEntry& entry, const json::object& fields,
-                        const EntryContext& context) {
+Result<void> read_lengths(SafetensorsEntry& entry, const json::object& fields,
+                          const EntryContext& context) {
   const json::value* value = fields.if_contains("shape");
   const json::array* lengths = value == nullptr ? nullptr : value->if_array();
   if (lengths == nullptr || lengths->size() > kMaxSafetensorsDimensions) {
@@ -209,7 +209,7 @@ Result<void> Safetensors::add(std::span<const uint8_t> bytes, std::string_view l
     SafetensorsEntry entry;
     entry.name = name;
     if (const Result<void> done = read_type(entry, *fields, context); !done) return done;
-    if (const Result<void> done = read_shape(entry, *fields, context); !done) return done;
+    if (const Result<void> done = read_lengths(entry, *fields, context); !done) return done;
     const Result<Extent> extent = read_extent(entry, *fields, context);
     if (!extent) return std::unexpected(extent.error());
     entry.data = data.data() + extent->begin;

@@ -29,13 +29,13 @@ constexpr std::string_view kGood =
     R"("empty":{"dtype":"BF16","shape":[0,7],"data_offsets":[16,16]},)"
     R"("c":{"dtype":"F8_E4M3","shape":[3],"data_offsets":[16,19]}}     )";
 
-Result<Safetensors> parse(const std::vector<uint8_t>& bytes) {
+Result<Safetensors> parse_safetensors(const std::vector<uint8_t>& bytes) {
   return Safetensors::parse(bytes, "file");
 }
 
 TEST(Safetensors, FindsTensorsInPlace) {
   const std::vector<uint8_t> bytes = file_of(kGood, 19);
-  const Result<Safetensors> file = parse(bytes);
+  const Result<Safetensors> file = parse_safetensors(bytes);
   ASSERT_TRUE(file) << file.error().message;
   EXPECT_EQ(file->entries().size(), 4u);
   const SafetensorsEntry* entry = file->find("b");
@@ -54,7 +54,7 @@ TEST(Safetensors, FindsTensorsInPlace) {
 
 TEST(Safetensors, EightBitFloatsHaveNoTensorType) {
   const std::vector<uint8_t> bytes = file_of(kGood, 19);
-  const Result<Safetensors> file = parse(bytes);
+  const Result<Safetensors> file = parse_safetensors(bytes);
   ASSERT_TRUE(file) << file.error().message;
   EXPECT_THAT(file->tensor(*file->find("c")).error().message, HasSubstr("F8_E4M3"));
 }
@@ -67,7 +67,8 @@ TEST(Safetensors, KnowsTheWidthOfEveryDtype) {
   for (const auto& [dtype, width] : kWidths) {
     const std::string header = fmt::format(
         R"({{"t":{{"dtype":"{}","shape":[5],"data_offsets":[0,{}]}}}})", dtype, 5 * width);
-    const Result<Safetensors> file = parse(file_of(header, static_cast<size_t>(5 * width)));
+    const Result<Safetensors> file =
+        parse_safetensors(file_of(header, static_cast<size_t>(5 * width)));
     ASSERT_TRUE(file) << file.error().message;
     EXPECT_EQ(name_of(file->entries()[0].type), dtype);
   }
@@ -77,18 +78,18 @@ TEST(Safetensors, EveryTruncationOfAFileIsAnError) {
   const std::vector<uint8_t> bytes = file_of(kGood, 19);
   for (size_t length = 0; length < bytes.size(); ++length) {
     const std::vector<uint8_t> part(bytes.begin(), bytes.begin() + static_cast<ptrdiff_t>(length));
-    ASSERT_FALSE(parse(part)) << length;
+    ASSERT_FALSE(parse_safetensors(part)) << length;
   }
 }
 
-struct Hostile {
+struct HostileFolder {
   const char* name;
   std::string header;
   size_t data_bytes;
   const char* detail;
 };
 
-void PrintTo(const Hostile& hostile, std::ostream* out) {
+void PrintTo(const HostileFolder& hostile, std::ostream* out) {
   *out << hostile.name;
 }
 
@@ -104,7 +105,7 @@ std::string two(std::string_view first, std::string_view second) {
       first, second);
 }
 
-const Hostile kHostile[] = {
+const HostileFolder kHostileFolders[] = {
     {"no header", "", 0, "begin"},
     {"not an object", "[]", 0, "begin"},
     {"white space first", " {}", 0, "begin"},
@@ -140,22 +141,24 @@ const Hostile kHostile[] = {
     {"bytes behind the last tensor", tensor("\"U8\"", "[4]", "[0,4]"), 5, "file has 5"},
 };
 
-class SafetensorsHostile : public ::testing::TestWithParam<Hostile> {};
+class SafetensorsHostile : public ::testing::TestWithParam<HostileFolder> {};
 
 TEST_P(SafetensorsHostile, IsRefusedByFieldAndValue) {
-  const Result<Safetensors> file = parse(file_of(GetParam().header, GetParam().data_bytes));
+  const Result<Safetensors> file =
+      parse_safetensors(file_of(GetParam().header, GetParam().data_bytes));
   ASSERT_FALSE(file);
   EXPECT_EQ(file.error().fault, Fault::kCorrupt);
   EXPECT_THAT(file.error().message, HasSubstr("file: "));
   EXPECT_THAT(file.error().message, HasSubstr(GetParam().detail));
 }
 
-INSTANTIATE_TEST_SUITE_P(Files, SafetensorsHostile, ::testing::ValuesIn(kHostile));
+INSTANTIATE_TEST_SUITE_P(Files, SafetensorsHostile, ::testing::ValuesIn(kHostileFolders));
 
 TEST(Safetensors, HeaderLengthIsBounded) {
-  EXPECT_THAT(parse(ByteWriter().put(~uint64_t{0}).raw("{}").bytes).error().message,
+  EXPECT_THAT(parse_safetensors(ByteWriter().put(~uint64_t{0}).raw("{}").bytes).error().message,
               HasSubstr("limit 2"));
-  EXPECT_THAT(parse(ByteWriter().put<uint32_t>(2).bytes).error().message, HasSubstr("8 bytes"));
+  EXPECT_THAT(parse_safetensors(ByteWriter().put<uint32_t>(2).bytes).error().message,
+              HasSubstr("8 bytes"));
 }
 
 // --- folders ------------------------------------------------------------------------------------

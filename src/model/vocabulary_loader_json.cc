@@ -15,17 +15,18 @@
 #include "model/json_file.h"
 #include "model/vocabulary_loader.h"
 #include "model/vocabulary_loader_pipeline.h"
+#include "token/sentencepiece.h"
 
 namespace inferno::model {
 
 namespace json = boost::json;
+using token::kSpaceMark;
 using token::TokenType;
 using token::Vocabulary;
 using token::VocabularyKind;
 
 namespace {
 
-constexpr std::string_view kSpaceMark = "\xE2\x96\x81";  // U+2581
 constexpr size_t kMaxTemplateBytes =
     4u << 20;  // of a chat_template.jinja; the largest known has 20 KB
 

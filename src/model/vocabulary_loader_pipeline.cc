@@ -8,16 +8,17 @@
 #include <vector>
 
 #include "model/config_fields.h"
+#include "token/sentencepiece.h"
 
 namespace inferno::model {
 
 namespace json = boost::json;
+using token::kSpaceMark;
 using token::Vocabulary;
 using token::VocabularyKind;
 
 namespace {
 
-constexpr std::string_view kSpaceMark = "\xE2\x96\x81";  // U+2581
 // ByteLevel with use_regex: the expression of GPT-2 (tokenizers, pre_tokenizers/byte_level.rs).
 constexpr std::string_view kGpt2Regex =
     R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";

@@ -23,14 +23,6 @@ std::string in_layer(int layer, const char* name) {
 // Packed bytes of a slab: small beside a model, large beside what waking the threads costs.
 constexpr size_t kSlabBytes = size_t{8} << 20;
 
-// Whether dequantize() knows the tensor's type: tried on its first block.
-bool has_float_meaning(const Tensor& tensor) {
-  float probe[256];
-  const auto block = kernel::block_shape(tensor.type);
-  return block.elements > 0 && block.elements <= 256 && tensor.bytes >= block.bytes &&
-         kernel::dequantize(tensor.type, tensor.data, block.elements, probe);
-}
-
 }  // namespace
 
 std::optional<Quantization> quantization_named(std::string_view name) {

@@ -28,7 +28,7 @@ struct Mix {
   ServiceClass other_class = ServiceClass::kBatch;  // of those that are not interactive
 };
 
-SchedulerConfig config_with(Policy policy) {
+SchedulerConfig simulated_config(Policy policy) {
   SchedulerConfig config;
   config.max_num_seqs = 32;
   config.max_num_batched_tokens = 512;
@@ -68,7 +68,7 @@ void play(TestEngine& engine, const std::vector<Arrival>& arrivals) {
 
 // Requests a second of a mix under saturation.
 double capacity_per_s(const Mix& mix) {
-  TestEngine engine(config_with(Policy::kFcfs), kPages);
+  TestEngine engine(simulated_config(Policy::kFcfs), kPages);
   const TimePoint start = engine.now();
   for (const Arrival& arrival : poisson(mix, 1.0, 400.0, 99))
     engine.submit(arrival.request);
@@ -107,7 +107,7 @@ TEST(PolicySimulation, InteractiveMeetsItsTargetsWhileBatchAbsorbsAnOverload) {
   const std::vector<Arrival> arrivals = poisson(mix, 1.2 * capacity, 300.0, 7);
   std::array<Outcome, 2> outcomes;
   for (const Policy policy : {Policy::kSlo, Policy::kFcfs}) {
-    const SchedulerConfig config = config_with(policy);
+    const SchedulerConfig config = simulated_config(policy);
     TestEngine engine(config, kPages);
     play(engine, arrivals);
     engine.run_until_idle();
@@ -143,7 +143,7 @@ std::vector<double> tokens_by_client(Policy policy, double greed, double capacit
     }
   }
   std::ranges::sort(arrivals, {}, &Arrival::at_s);
-  TestEngine engine(config_with(policy), kPages);
+  TestEngine engine(simulated_config(policy), kPages);
   const TimePoint end = after_seconds(engine.now(), kSeconds);
   play(engine, arrivals);
   engine.run_until(end);
@@ -184,7 +184,7 @@ struct Starvation {
 };
 
 Starvation batch_under_permanent_overload(double ageing_s, uint64_t seed) {
-  SchedulerConfig config = config_with(Policy::kSlo);
+  SchedulerConfig config = simulated_config(Policy::kSlo);
   config.ageing_s = ageing_s;
   // Prefill is not cut for the running streams, so that the bound has few terms.
   config.max_itl_stretch = 0.0;
@@ -221,7 +221,7 @@ Starvation batch_under_permanent_overload(double ageing_s, uint64_t seed) {
 TEST(PolicySimulation, AgeingBoundsTheWaitUnderPermanentOverload) {
   constexpr double kAgeing = 20.0;
   const StepCost cost;
-  const SchedulerConfig config = config_with(Policy::kSlo);
+  const SchedulerConfig config = simulated_config(Policy::kSlo);
   // The bound of scheduler.h: D the longest step; the prefill of a step is what 31 decoding rows
   // leave; X what 32 running interactive requests of at most 225 + 60 tokens need.
   const int prefill = config.max_num_batched_tokens - config.max_num_seqs;
@@ -246,7 +246,7 @@ TEST(PolicySimulation, AgeingBoundsTheWaitUnderPermanentOverload) {
 
 // Unclassed requests, long and short: nobody says which is which.
 double mean_short_ttft_s(Policy policy) {
-  SchedulerConfig config = config_with(policy);
+  SchedulerConfig config = simulated_config(policy);
   config.max_num_seqs = 8;
   TestEngine engine(config, kPages);
   std::vector<uint64_t> shorts;
@@ -288,7 +288,7 @@ TEST(PolicySimulation, ADeepPromptOfASmallModelDoesNotStallRunningStreams) {
   StepCost cost;
   cost.prefill_s = 0.0002;
   cost.read_s = 1e-6;
-  TestEngine engine(config_with(Policy::kSlo), 6000, cost);
+  TestEngine engine(simulated_config(Policy::kSlo), 6000, cost);
   warm_up(engine, 4, 2000);
   std::vector<double> gaps;
   const uint64_t id = engine.submit(request_of(6000, 1));
@@ -308,7 +308,7 @@ TEST(PolicySimulation, ADeepPromptOfASmallModelDoesNotStallRunningStreams) {
 constexpr int kLayers = 30;  // that prompts are carried through
 
 SchedulerConfig config_of_layers(int layer_count) {
-  SchedulerConfig config = config_with(Policy::kSlo);
+  SchedulerConfig config = simulated_config(Policy::kSlo);
   config.layer_count = layer_count;
   return config;
 }
@@ -402,7 +402,7 @@ TEST(PolicySimulation, UrgentRequestsGoBeforeWhatIsCarriedAndItGetsOn) {
 // An aged prompt so deep that one of its tokens is all that a step has room for: others have their
 // turn all the same.
 TEST(PolicySimulation, ADeepAgedPromptLeavesPrefillToOthers) {
-  SchedulerConfig config = config_with(Policy::kSlo);
+  SchedulerConfig config = simulated_config(Policy::kSlo);
   config.ageing_s = 1.0;
   StepCost cost;
   cost.prefill_s = 0.0002;
@@ -428,7 +428,7 @@ TEST(PolicySimulation, ADeepAgedPromptLeavesPrefillToOthers) {
 TEST(PolicySimulation, ALongPromptDoesNotStallRunningStreams) {
   StepCost cost;
   cost.prefill_s = 0.0002;
-  TestEngine engine(config_with(Policy::kSlo), kPages, cost);
+  TestEngine engine(simulated_config(Policy::kSlo), kPages, cost);
   for (int i = 0; i < 16; ++i)
     engine.submit(request_of(40, 4000));
   for (int i = 0; i < 5; ++i) {  // teaches what prefill costs

@@ -25,7 +25,7 @@ Result<CompletionCall> completion(const std::string& fields) {
   return read_completion_call(*object, kLimits);
 }
 
-Result<ChatCall> chat(const std::string& fields) {
+Result<ChatCall> chat_call(const std::string& fields) {
   const auto object =
       parse_json_object(R"({"messages": [{"role": "user", "content": "hi"}], )" + fields + "}");
   EXPECT_TRUE(object) << fields;
@@ -212,7 +212,7 @@ TEST(ChatCall, JoinsTextPartsAndOpensToolArguments) {
 }
 
 TEST(ChatCall, ReadsTemplateVariablesAndLogprobs) {
-  const auto call = chat(
+  const auto call = chat_call(
       R"("chat_template_kwargs": {"enable_thinking": false, "messages": []},
          "documents": [{"a": 1}],
          "reasoning_effort": "low", "logprobs": true, "top_logprobs": 3, "max_tokens": 5,
@@ -285,8 +285,8 @@ TEST(Call, ASequenceCountAboveTheLimitIsRefused) {
   EXPECT_THAT(refused.error().message, HasSubstr("n is 16384"));
   EXPECT_THAT(refused.error().message, HasSubstr("16777216 sequences"));
   EXPECT_THAT(refused.error().message, HasSubstr("at most 1024"));
-  EXPECT_TRUE(chat(R"("n": 1024)"));
-  EXPECT_EQ(chat(R"("n": 1025)").error().param, "n");
+  EXPECT_TRUE(chat_call(R"("n": 1024)"));
+  EXPECT_EQ(chat_call(R"("n": 1025)").error().param, "n");
 }
 
 TEST(Call, ListsOfTokensAreBounded) {

@@ -23,7 +23,7 @@ Error unknown_model() {
   return {Fault::kNotFound, "The model does not exist.", "model"};
 }
 
-std::string text_of(size_t bytes) {
+std::string mebibytes(size_t bytes) {
   return fmt::format("{:.1f} MiB", static_cast<double>(bytes) / 1048576.0);
 }
 
@@ -118,8 +118,8 @@ Result<void> ModelRegistry::load_listed() {
       // Nothing listed makes room for what is listed after it.
       if (*bytes > options_.memory_budget_bytes) {
         return fail(Fault::kOverloaded, "the model \"{}\" needs {}, the budget of all models is {}",
-                    status.spec.names.front(), text_of(*bytes),
-                    text_of(options_.memory_budget_bytes));
+                    status.spec.names.front(), mebibytes(*bytes),
+                    mebibytes(options_.memory_budget_bytes));
       }
       if (reaper_.live_bytes() + *bytes > options_.memory_budget_bytes) continue;
     }
@@ -393,7 +393,7 @@ Result<void> ModelRegistry::make_room(const Job& job) {
   if (!need) return std::unexpected(need.error());
   if (*need > budget) {
     return fail(Fault::kOverloaded, "the model \"{}\" needs {}, the budget of all models is {}",
-                job.spec.names.front(), text_of(*need), text_of(budget));
+                job.spec.names.front(), mebibytes(*need), mebibytes(budget));
   }
   for (int attempt = 0; attempt < kRoomAttempts; ++attempt) {
     if (reaper_.live_bytes() + *need <= budget) return {};
@@ -408,7 +408,7 @@ Result<void> ModelRegistry::make_room(const Job& job) {
   }
   return fail(
       Fault::kOverloaded, "the model \"{}\" needs {}: models in use hold {} of the budget of {}",
-      job.spec.names.front(), text_of(*need), text_of(reaper_.live_bytes()), text_of(budget));
+      job.spec.names.front(), mebibytes(*need), mebibytes(reaper_.live_bytes()), mebibytes(budget));
 }
 
 // The last one gets the hold of this thread, so that nobody who was told finds the model in use by

@@ -14,8 +14,8 @@ namespace json = boost::json;
 namespace {
 
 // The text that a body stands for: its prompt, or its messages by the chat template.
-Result<std::string> text_of(const ModelEntry& entry, const json::object& body,
-                            FieldReader& fields) {
+Result<std::string> prompt_text(const ModelEntry& entry, const json::object& body,
+                                FieldReader& fields) {
   if (fields.any("messages") == nullptr) {
     auto prompt = fields.text("prompt");
     if (!prompt) fields.refuse("prompt", "must be a string, or messages be given");
@@ -36,7 +36,7 @@ Result<json::object> tokenized(const Service& service, const json::object& body)
   const bool is_chat = fields.any("messages") != nullptr;
   const bool add_special = fields.boolean("add_special_tokens").value_or(!is_chat);
   const bool with_strings = fields.boolean("return_token_strs").value_or(false);
-  auto text = text_of(**entry, body, fields);
+  auto text = prompt_text(**entry, body, fields);
   if (!text) return std::unexpected(text.error());
   if (fields.error()) return std::unexpected(*fields.error());
   if (auto checked = check_text_size(**entry, *text, is_chat ? "messages" : "prompt"); !checked) {

@@ -10,12 +10,12 @@
 namespace inferno::token {
 namespace {
 
-constexpr EncodeOptions kPlain = {.add_special = false, .parse_special = false};
+constexpr EncodeOptions kTextOnly = {.add_special = false, .parse_special = false};
 
 TEST(Detokenizer, HoldsBackHalfACharacter) {
   const auto tokenizer = testing::make_tokenizer(testing::small_byte_level_vocabulary());
   Detokenizer detokenizer(*tokenizer);
-  const std::vector<TokenId> ids = tokenizer->encode("\U0001F600!", kPlain);
+  const std::vector<TokenId> ids = tokenizer->encode("\U0001F600!", kTextOnly);
   ASSERT_EQ(ids.size(), 5u);
   for (size_t i = 0; i < 3; ++i)
     EXPECT_EQ(detokenizer.push(ids[i]), "");

@@ -29,7 +29,8 @@ struct Held {
 
 // The definition: join the leftmost pair whose text is the piece of the highest score until none
 // is.
-std::vector<std::string> merge_naively(const Vocabulary& vocabulary, const std::string& text) {
+std::vector<std::string> merge_pieces_naively(const Vocabulary& vocabulary,
+                                              const std::string& text) {
   std::vector<std::string> parts;
   for (const char letter : text) {
     if (letter == '_') {
@@ -86,13 +87,13 @@ TEST(SentencePieceModel, AgreesWithTheDefinition) {
     for (auto count = random() % 30; count > 0; --count)
       letters += "ab_"[random() % 3];
     std::string text;
-    for (const std::string& part : merge_naively({}, letters))
+    for (const std::string& part : merge_pieces_naively({}, letters))
       text += part;
     std::vector<std::string> pieces;
     for (const TokenId id : held.encode(text)) {
       pieces.push_back(held.vocabulary.tokens[static_cast<size_t>(id)]);
     }
-    EXPECT_EQ(pieces, merge_naively(held.vocabulary, letters)) << letters;
+    EXPECT_EQ(pieces, merge_pieces_naively(held.vocabulary, letters)) << letters;
   }
 }
 

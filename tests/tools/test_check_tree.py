@@ -8,6 +8,7 @@ import pytest
 
 TOOL = Path(__file__).resolve().parents[2] / "tools" / "check_tree.py"
 HEADER = "// What this is.\n#pragma once\n"
+LOCAL = "namespace {\nint f(int a) {\n  return a;\n}\n}  // namespace\n"
 
 
 @pytest.fixture(name="tree")
@@ -29,6 +30,8 @@ def test_a_tree_that_keeps_the_rules_is_clean(tree):
         "src/base/a.h": HEADER + "int f(int a);\n",
         "src/base/a.cc": '#include "base/a.h"\nint f(int a) {\n  return a;\n}\n',
         "src/base/a_test.cc": "TEST(A, IsOne) {\n}\n",
+        "src/base/b_test.cc": LOCAL, "src/base/b_bench.cc": LOCAL, "src/token/b_test.cc": LOCAL,
+        "src/base/c_test.cc": "namespace {\nstruct C {\n  int f() {}\n};\n}  // namespace\n",
         "src/token/b.h": HEADER + '#include "base/a.h"\n',
         "ARCHITECTURE.md": "See `base/a.{h,cc}` and `src/token/`, and `Request`.\n"})
     assert (code, output) == (0, "tree: clean (0 exceptions)\n")
@@ -53,6 +56,8 @@ def test_a_tree_that_keeps_the_rules_is_clean(tree):
     ({"src/base/a.cc": "// A.\n"}, "no a_test.cc beside it"),
     ({"src/base/a.cc": "// A.\n", "src/kv/b_test.cc": '#include "base/a.h"\n'},
      "no a_test.cc beside it"),
+    ({"src/base/a_test.cc": LOCAL, "src/base/b_test.cc": LOCAL.replace("int", "long")},
+     "line 2: a_test.cc has a function f as well"),
     ({"ARCHITECTURE.md": "`src/base/gone.h`\n"}, "names `src/base/gone.h`, which does not exist"),
     ({"docs/a.md": "pip from https://" + "pypi" + ".org/simple\n"}, "line 1: 'pypi" + ".org'"),
     ({"tools/a.sh": "cd /" + "work/main\n"}, "line 1: '/" + "work/'"),
