@@ -19,6 +19,7 @@ from bench.peers.install import Absent, cpu_flags
 WORKERS = pathlib.Path(__file__).resolve().parent / "workers"
 START_SECONDS = 600  # vLLM compiles for two minutes at its first start
 ANSWER_SECONDS = 600
+STOP_SECONDS = 10
 
 
 class Failed(Exception):
@@ -94,7 +95,7 @@ class Worker:
         self.signal(signal.SIGCONT)
         try:
             self.process.stdin.close()
-            self.process.wait(10)
+            self.process.wait(STOP_SECONDS)
         except (OSError, subprocess.TimeoutExpired):
             pass
         self.signal(signal.SIGKILL)

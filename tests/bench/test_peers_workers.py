@@ -100,6 +100,9 @@ def test_a_worker_that_does_not_answer_is_given_up(start, monkeypatch):
     monkeypatch.setattr(contenders, "ANSWER_SECONDS", 0.2)
     with pytest.raises(Failed, match="no answer"):
         worker.ask(op="decode", steps=1)
+    monkeypatch.setattr(contenders, "STOP_SECONDS", 0.2)
+    worker.stop()
+    assert worker.process.returncode == -signal.SIGKILL
 
 
 def test_a_worker_that_was_killed_can_still_be_stopped(start):

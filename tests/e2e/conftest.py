@@ -102,15 +102,20 @@ def fake():
     server.close()
 
 
-@pytest.fixture
-def page(browser, fake):
-    """The page, just opened, with a server that answers "Hello there."."""
+def open_page(browser, server):
+    """The browser with the page of a server in it, as every test finds it."""
     browser.size(1200, 800)
     browser.colours("light")
     browser.offline(False)
-    browser.open(fake.address + "/")
+    browser.open(server.address + "/")
     browser.wait("document.querySelector('#server-state').textContent === 'ready'")
     return browser
+
+
+@pytest.fixture
+def page(browser, fake):
+    """The page, just opened, with a server that answers "Hello there."."""
+    return open_page(browser, fake)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -2,6 +2,8 @@
 
 import contextlib
 import json
+import os
+import pathlib
 import socket
 import subprocess
 import sys
@@ -72,6 +74,13 @@ def busy_processors(count):
         for loop in loops:
             loop.kill()
             loop.wait()
+
+
+def renice(process_id, niceness):
+    """All threads of a process get another priority."""
+    for thread in pathlib.Path(f"/proc/{process_id}/task").iterdir():
+        with contextlib.suppress(ProcessLookupError):  # it has just ended
+            os.setpriority(os.PRIO_PROCESS, int(thread.name), niceness)
 
 
 class Companion:

@@ -78,6 +78,13 @@ def test_conformance_models_keep_it_too(conformance):
     assert at_once(server, requests) == alone
 
 
+@pytest.fixture(scope="module")
+def usual_answers(smollm):
+    """Six requests, and what they are answered alone by a server with usual flags."""
+    requests = mixed_requests(3)[:6]
+    return requests, [body_of(smollm, *request) for request in requests]
+
+
 @pytest.mark.parametrize(
     "flags",
     [
@@ -88,9 +95,8 @@ def test_conformance_models_keep_it_too(conformance):
     ],
     ids=lambda flags: " ".join(map(str, flags)),
 )
-def test_no_way_of_serving_changes_an_answer(smollm, start_server, flags):
-    requests = mixed_requests(3)[:6]
-    expected = [body_of(smollm, *request) for request in requests]
+def test_no_way_of_serving_changes_an_answer(smollm, usual_answers, start_server, flags):
+    requests, expected = usual_answers
     other = start_server(
         smollm.process.args[2], "--kv-cache-memory", "512MiB", *flags, name=smollm.name
     )

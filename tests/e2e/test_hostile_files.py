@@ -1,5 +1,8 @@
 """Hostile model files: an error that says what is wrong, never a signal, never a hang."""
 
+import concurrent.futures
+import os
+
 import pytest
 from conftest import need_shared
 from hostile_files import gguf_files, safetensors_folders
@@ -7,14 +10,20 @@ from hostile_files import gguf_files, safetensors_folders
 TIMEOUT_S = 60
 
 
+def for_each(judge, items):
+    """The results for all items; as many at a time as there are processors."""
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        return list(pool.map(judge, items))
+
+
 def troubles(inferno, files):
-    """What went wrong with each file, given to `run` (which must refuse it) and `info` (which may
-    still read it).
+    """How many files there were, and what went wrong with each, given to `run` (which must refuse
+    it) and `info` (which may still read it).
     """
-    count = 0
-    found = []
-    for name, path in files:
-        count += 1
+
+    def troubles_of(file):
+        name, path = file
+        found = []
         for command in (
             ["run", path, "hello", "--max-tokens", 1, "--kv-cache-memory", "16MiB"],
             ["info", path],
@@ -33,7 +42,10 @@ def troubles(inferno, files):
                 or b"terminate" in result.stderr
             ):
                 found.append(f"{what}: {result.stderr[-300:]!r}")
-    return count, found
+        return found
+
+    found = for_each(troubles_of, files)
+    return len(found), sum(found, [])
 
 
 @pytest.mark.timeout(900)
@@ -51,13 +63,13 @@ def test_hostile_safetensors_folders_are_refused(inferno, tmp_path):
 
 
 def test_server_refuses_a_hostile_file_and_ends(inferno, tiny_model, tmp_path):
-    for number, (name, path) in enumerate(gguf_files(tiny_model, tmp_path)):
-        if number % 8:
-            continue
-        result = inferno("serve", path, "--port", 0, timeout_s=TIMEOUT_S)
+    files = list(gguf_files(tiny_model, tmp_path))[::8]
+    results = for_each(
+        lambda file: inferno("serve", file[1], "--port", 0, timeout_s=TIMEOUT_S), files
+    )
+    for (name, _), result in zip(files, results):
         assert result.returncode == 1, name
         assert result.stderr.strip(), name
-        path.unlink()
 
 
 def test_error_names_the_file(inferno, tmp_path):

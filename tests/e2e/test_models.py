@@ -1,5 +1,6 @@
 """Answers of whole servers against results recorded from other implementations."""
 
+import concurrent.futures
 import json
 import pathlib
 
@@ -60,9 +61,10 @@ def test_real_model_follows_the_recorded_tokens_up_to_a_tie(name, start_server, 
     )
     try:
         prompts = json.loads(record.read_text())["prompts"]
-        for prompt in prompts:
-            count = 24
-            ours = greedy_ids(server, prompt["token_ids"], count)
+        count = 24
+        with concurrent.futures.ThreadPoolExecutor(len(prompts)) as pool:
+            answers = pool.map(lambda p: greedy_ids(server, p["token_ids"], count), prompts)
+        for prompt, ours in zip(prompts, answers, strict=True):
             failures = []
             for peer in ("llama_cpp", "transformers"):
                 theirs = prompt[peer]["greedy_token_ids"][:count]

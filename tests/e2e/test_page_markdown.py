@@ -5,6 +5,18 @@ or code.
 import json
 
 import pytest
+from conftest import open_page
+from fake_server import FakeServer
+
+
+@pytest.fixture(scope="module")
+def page(browser):
+    """The page, opened once: no test changes it, each has an element of its own."""
+    server = FakeServer()
+    try:
+        yield open_page(browser, server)
+    finally:
+        server.close()
 
 
 def rendered(page, text):
@@ -124,6 +136,7 @@ HOSTILE = [
 @pytest.mark.parametrize("text", HOSTILE)
 def test_hostile_answer_stays_text(page, text):
     trouble = page.run(f"""import("/markdown.js").then(async ({{MarkdownView}}) => {{
+        delete window.hacked;
         const root = document.createElement("div");
         document.body.append(root);
         new MarkdownView(root).update({json.dumps(text)});
