@@ -30,7 +30,8 @@ def test_a_tree_that_keeps_the_rules_is_clean(tree):
         "src/base/a.h": HEADER + "int f(int a);\n",
         "src/base/a.cc": '#include "base/a.h"\nint f(int a) {\n  return a;\n}\n',
         "src/base/a_test.cc": "TEST(A, IsOne) {\n}\n",
-        "src/base/b_test.cc": LOCAL, "src/base/b_bench.cc": LOCAL, "src/token/b_test.cc": LOCAL,
+        "src/base/b_test.cc": LOCAL, "src/token/b_test.cc": LOCAL,
+        "src/base/b_bench.cc": "// B.\n" + LOCAL,
         "src/base/c_test.cc": "namespace {\nstruct C {\n  int f() {}\n};\n}  // namespace\n",
         "src/token/b.h": HEADER + '#include "base/a.h"\n',
         "ARCHITECTURE.md": "See `base/a.{h,cc}` and `src/token/`, and `Request`.\n"})
