@@ -1,12 +1,14 @@
-# inferno_folder(NAME [DEPENDS folder ...] [LIBRARIES target ...] [EXCLUDE regex])
+# inferno_folder(NAME [DEPENDS folder ...] [LIBRARIES target ...] [EXCLUDE regex] [TEST_THREADS n])
 #
 # One folder of src/ becomes the library inferno_NAME. Its files say by their names what they are:
 #   x.cc        in the library
 #   x_test.cc   in the test program NAME_test, registered with ctest (label: unit)
 #   x_bench.cc  in the benchmark program NAME_bench
 #   x_fuzz.cc   a libFuzzer program of its own, x_fuzz
+# TEST_THREADS n: so many threads of its tests wait for each other in turns. Beside another program
+# on the same cores each turn waits for the kernel's scheduler, so ctest counts it as n processes.
 function(inferno_folder name)
-  cmake_parse_arguments(arg "" "EXCLUDE" "DEPENDS;LIBRARIES" ${ARGN})
+  cmake_parse_arguments(arg "" "EXCLUDE;TEST_THREADS" "DEPENDS;LIBRARIES" ${ARGN})
   file(GLOB all CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.cc ${CMAKE_CURRENT_SOURCE_DIR}/*/*.cc)
   if(arg_EXCLUDE)
     list(FILTER all EXCLUDE REGEX ${arg_EXCLUDE})
@@ -37,6 +39,9 @@ function(inferno_folder name)
     inferno_hasten_tests(${name}_test)
     add_test(NAME ${name} COMMAND ${name}_test)
     set_tests_properties(${name} PROPERTIES LABELS unit TIMEOUT 600)
+    if(arg_TEST_THREADS)
+      set_tests_properties(${name} PROPERTIES PROCESSORS ${arg_TEST_THREADS})
+    endif()
   endif()
   if(INFERNO_BENCHES AND benches)
     add_executable(${name}_bench ${benches})

@@ -44,11 +44,16 @@ class Sequence {
 
   explicit Sequence(const Shape& shape, float spread = 1.0f) : shape_(shape) {
     std::mt19937 generator(static_cast<unsigned>(shape.group * 1000 + shape.width));
+    // Numbers of a pool, picked at random: drawing each anew took longer than attending to them.
     std::normal_distribution<float> normal(0.0f, spread);
+    std::vector<float> pool(1 << 12);
+    for (float& x : pool)
+      x = normal(generator);
+    std::minstd_rand pick(generator());
     const auto fill = [&](std::vector<float>& v, int count) {
       v.resize(static_cast<size_t>(count));
       for (float& x : v)
-        x = normal(generator);
+        x = pool[pick() % pool.size()];
     };
     fill(q_, shape.positions * row_width());
     fill(k_, shape.positions * shape.width);
@@ -171,14 +176,15 @@ class Sequence {
     return in;
   }
 
-  // Of NaN at the start of each call.
+  // Of NaN (all bits set) at the start of each call.
   uint8_t* scratch() {
-    scratch_.assign(kAttentionScratchBytes / sizeof(float), kNan);
+    std::memset(scratch_.data(), 0xFF, kAttentionScratchBytes);
     return reinterpret_cast<uint8_t*>(scratch_.data());
   }
 
   Shape shape_;
-  std::vector<float> q_, k_, v_, sinks_, scratch_;
+  std::vector<float> q_, k_, v_, sinks_;
+  std::vector<float> scratch_ = std::vector<float>(kAttentionScratchBytes / sizeof(float));
   std::vector<uint8_t> store_;
   std::vector<uint32_t> pages_;
 };
@@ -254,6 +260,7 @@ TEST(Attend, IsTheSameInEveryTable) {
     const auto expected =
         sequence.attend_after_remembering(*table(Isa::kPlain), 0, shape.positions);
     for (const KernelTable* t : tables_of_this_cpu()) {
+      if (t->isa == Isa::kPlain) continue;
       const auto got = sequence.attend_after_remembering(*t, 0, shape.positions);
       EXPECT_EQ(first_difference(got, expected), -1) << name_of(t->isa) << " " << shape.name();
     }

@@ -20,40 +20,63 @@ class Pack : public testing::TestWithParam<TensorType> {
   std::mt19937 random_{99};
 };
 
-// The value of element k of output o of a panel, with the roundings that dequantize() has.
-float packed_value(const PackedMatrix& w, int panel, int k, int o) {
-  const uint8_t* bytes = w.data + static_cast<size_t>(panel) * w.panel_bytes;
-  if (w.format == PackedFormat::kBF16) {
-    float value = 0;
-    const size_t at = static_cast<size_t>(k / 2 * 64 + o * 4 + k % 2 * 2);
-    EXPECT_TRUE(dequantize(TensorType::kBF16, bytes + at, 1, &value));
-    return value;
-  }
-  if (activation_kind(w.format) == ActivationKind::kFloat) {
-    const size_t index = static_cast<size_t>(k) * 16 + static_cast<size_t>(o);
-    if (w.format == PackedFormat::kF32) {
-      float value;
-      std::memcpy(&value, bytes + index * 4, 4);
+// What a packed matrix holds, with the roundings that dequantize() has.
+class PackedValues {
+ public:
+  explicit PackedValues(const PackedMatrix& w) : w_(w) {}
+
+  // Element k of output o of a panel.
+  float at(int panel, int k, int o) {
+    const uint8_t* bytes = w_.data + static_cast<size_t>(panel) * w_.panel_bytes;
+    if (w_.format == PackedFormat::kBF16) {
+      float value = 0;
+      const size_t at = static_cast<size_t>(k / 2 * 64 + o * 4 + k % 2 * 2);
+      EXPECT_TRUE(dequantize(TensorType::kBF16, bytes + at, 1, &value));
       return value;
     }
-    float value = 0;
-    EXPECT_TRUE(dequantize(TensorType::kF16, bytes + index * 2, 1, &value));
-    return value;
+    if (activation_kind(w_.format) == ActivationKind::kFloat) {
+      const size_t index = static_cast<size_t>(k) * 16 + static_cast<size_t>(o);
+      if (w_.format == PackedFormat::kF32) {
+        float value;
+        std::memcpy(&value, bytes + index * 4, 4);
+        return value;
+      }
+      float value = 0;
+      EXPECT_TRUE(dequantize(TensorType::kF16, bytes + index * 2, 1, &value));
+      return value;
+    }
+    return of_stretch(stretch_of(panel, k / 256), k % 256, o);
   }
-  plain::UnpackedStretch stretch;
-  plain::unpack_stretch(w, panel, k / 256, &stretch);
-  const int i = k % 256;
-  const float value = stretch.value[i][o];
-  if (activation_kind(w.format) == ActivationKind::kBlock32) {
-    const float product = stretch.scale[i / 32][o] * value;
-    return w.has_minimum ? product + stretch.minimum[i / 32][o] : product;
+
+ private:
+  // Callers go along k: a stretch is unpacked once for its 256 elements.
+  const plain::UnpackedStretch& stretch_of(int panel, int index) {
+    if (panel != panel_ || index != index_) {
+      plain::unpack_stretch(w_, panel, index, &stretch_);
+      panel_ = panel;
+      index_ = index;
+    }
+    return stretch_;
   }
-  const int sub = i / stretch.sub_elements;
-  const float scale = stretch.scale[0][o] * static_cast<float>(stretch.sub_scale[sub][o]);
-  if (!w.has_minimum) return scale * value;
-  const float minimum = stretch.minimum[0][o] * static_cast<float>(stretch.sub_minimum[sub][o]);
-  return scale * value - minimum;
-}
+
+  float of_stretch(const plain::UnpackedStretch& stretch, int i, int o) const {
+    const float value = stretch.value[i][o];
+    if (activation_kind(w_.format) == ActivationKind::kBlock32) {
+      const float product = stretch.scale[i / 32][o] * value;
+      return w_.has_minimum ? product + stretch.minimum[i / 32][o] : product;
+    }
+    const int sub = i / stretch.sub_elements;
+    const float scale = stretch.scale[0][o] * static_cast<float>(stretch.sub_scale[sub][o]);
+    if (!w_.has_minimum) return scale * value;
+    const float minimum = stretch.minimum[0][o] * static_cast<float>(stretch.sub_minimum[sub][o]);
+    return scale * value - minimum;
+  }
+
+  const PackedMatrix& w_;
+  plain::UnpackedStretch stretch_;
+  int panel_ = -1;
+  int index_ = -1;
+};
 
 TEST_P(Pack, UnpacksToTheDequantizedTensorToTheLastBit) {
   const int n = 21;
@@ -62,9 +85,10 @@ TEST_P(Pack, UnpacksToTheDequantizedTensorToTheLastBit) {
   std::vector<float> values(static_cast<size_t>(n * k));
   ASSERT_TRUE(dequantize(type(), tensor.data(), values.size(), values.data()));
   const PackedTensor w = packed(type(), n, k, tensor);
+  PackedValues packed_values(w.matrix);
   for (int o = 0; o < n; ++o) {
     for (int i = 0; i < k; ++i) {
-      const float got = packed_value(w.matrix, o / 16, i, o % 16);
+      const float got = packed_values.at(o / 16, i, o % 16);
       const float want = values[static_cast<size_t>(o * k + i)];
       ASSERT_EQ(std::bit_cast<uint32_t>(got), std::bit_cast<uint32_t>(want))
           << "output " << o << " k " << i << ": " << got << ", expected " << want;
@@ -89,9 +113,10 @@ TEST_P(Pack, OutputsBeyondTheLastAreZero) {
   const int n = 3;
   const int k = granule() == 1 ? 9 : granule();
   const PackedTensor w = packed(type(), n, k, random_tensor(type(), n, k, random_));
+  PackedValues values(w.matrix);
   for (int o = n; o < 16; ++o) {
     for (int i = 0; i < k; ++i) {
-      ASSERT_EQ(packed_value(w.matrix, 0, i, o), 0.0f);
+      ASSERT_EQ(values.at(0, i, o), 0.0f);
     }
   }
 }
@@ -139,8 +164,9 @@ TEST(PackMxfp4, EveryExponentOfTheFileSurvives) {
     ASSERT_TRUE(dequantize(TensorType::kMXFP4, block.data(), 32, values.data()));
     if (!std::isfinite(values[0])) continue;
     const PackedTensor w = packed(TensorType::kMXFP4, 1, 32, block);
-    EXPECT_EQ(packed_value(w.matrix, 0, 0, 0), values[0]) << exponent;
-    EXPECT_EQ(packed_value(w.matrix, 0, 31, 0), values[31]) << exponent;
+    PackedValues packed_values(w.matrix);
+    EXPECT_EQ(packed_values.at(0, 0, 0), values[0]) << exponent;
+    EXPECT_EQ(packed_values.at(0, 31, 0), values[31]) << exponent;
   }
 }
 
@@ -207,13 +233,13 @@ TEST_P(PackGroups, HoldScaleTimesCodeMinusZeroExactly) {
     const int n = 21;
     const RandomGroups groups(what, n, k, random);
     const PackedTensor w = packed_groups(what, n, k, groups);
+    PackedValues values(w.matrix);
     for (int o = 0; o < n; ++o) {
       for (int i = 0; i < k; ++i) {
         const auto at = static_cast<size_t>(o * k + i);
         const int zero = what.has_zeros ? groups.zeros[at / 32] : what.bits == 4 ? 8 : 128;
         const float scale = groups.scale(what, at / 32);
-        ASSERT_EQ(packed_value(w.matrix, o / 16, i, o % 16),
-                  scale * static_cast<float>(groups.codes[at] - zero))
+        ASSERT_EQ(values.at(o / 16, i, o % 16), scale * static_cast<float>(groups.codes[at] - zero))
             << "output " << o << " k " << i << " of " << k;
       }
     }

@@ -4,6 +4,7 @@
 #include <bit>
 #include <cmath>
 #include <cstdint>
+#include <cstring>
 #include <span>
 #include <vector>
 
@@ -23,6 +24,7 @@ inline std::vector<const KernelTable*> tables_of_this_cpu() {
 // Index of the first element whose bits differ (any NaN equals any NaN), or -1.
 inline int64_t first_difference(std::span<const float> a, std::span<const float> b) {
   if (a.size() != b.size()) return 0;
+  if (a.empty() || std::memcmp(a.data(), b.data(), a.size_bytes()) == 0) return -1;
   for (size_t i = 0; i < a.size(); i++) {
     if (std::isnan(a[i]) && std::isnan(b[i])) continue;
     if (std::bit_cast<uint32_t>(a[i]) != std::bit_cast<uint32_t>(b[i])) {

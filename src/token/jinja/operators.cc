@@ -65,10 +65,12 @@ size_t repeat_count(Int count, size_t size, size_t limit) {
 Value repeat(Render& render, const Value& value, Int count) {
   if (value.is_text()) {
     const size_t times = repeat_count(count, value.str().size(), kMaxTextBytes);
+    const std::string& once = value.str();
+    if (once.size() == 1) return render.text_like(value, std::string(times, once.front()));
     std::string out;
-    out.reserve(times * value.str().size());
+    out.reserve(times * once.size());
     for (size_t i = 0; i < times; ++i)
-      out += value.str();
+      out += once;
     return render.text_like(value, std::move(out));
   }
   constexpr size_t kMaxItems = kMaxTextBytes / sizeof(Value);
