@@ -29,6 +29,24 @@ uint64_t hash_of(std::span<const TokenId> gram) {
   return hash;
 }
 
+// How many tokens before `place` are equal to the last ones, up to kLongestMatch.
+int equal_tokens(std::span<const TokenId> tokens, size_t place) {
+  const auto longest = std::min<size_t>(PromptLookup::kLongestMatch, place);
+  size_t count = 0;
+  while (count < longest && tokens[place - 1 - count] == tokens[tokens.size() - 1 - count])
+    ++count;
+  return static_cast<int>(count);
+}
+
+// Of the kAlignedTokens before `place`, those that are equal to the ones as far before the end.
+int agreeing_tokens(std::span<const TokenId> tokens, size_t place) {
+  const auto aligned = std::min<size_t>(PromptLookup::kAlignedTokens, place);
+  int count = 0;
+  for (size_t i = 1; i <= aligned; ++i)
+    count += tokens[place - i] == tokens[tokens.size() - i] ? 1 : 0;
+  return count;
+}
+
 }  // namespace
 
 // At most two thirds of the slots are ever taken. The memory comes from calloc, since that leaves
@@ -64,23 +82,36 @@ void PromptLookup::enter_until(std::span<const TokenId> tokens) {
   }
 }
 
+// Where the longest of the looked-up lengths ended last, before the end; 0: nowhere.
+size_t PromptLookup::latest_place(std::span<const TokenId> tokens) {
+  const size_t end = tokens.size();
+  for (int length = lengths_.most; length >= lengths_.least; --length) {
+    if (static_cast<size_t>(length) > end) continue;
+    if (const size_t place = slot(tokens, length, end); place > 0) return place;
+  }
+  return 0;
+}
+
 int PromptLookup::propose(std::span<const TokenId> tokens, int most, std::vector<TokenId>& drafts) {
   CHECK(tokens.size() < slot_count_, "{} tokens, made for {}", tokens.size(), slot_count_);
   enter_until(tokens);
   const size_t end = tokens.size();
-  for (int length = lengths_.most; length >= lengths_.least; --length) {
-    if (static_cast<size_t>(length) > end) continue;
-    const size_t found = slot(tokens, length, end);
-    if (found == 0) continue;
-    for (size_t i = found; i < found + static_cast<size_t>(most); ++i)
-      drafts.push_back(i < end ? tokens[i] : drafts[i - end]);
-    const auto longest = std::min<size_t>(kLongestMatch, found);
-    auto match = static_cast<size_t>(length);
-    while (match < longest && tokens[found - 1 - match] == tokens[end - 1 - match])
-      ++match;
-    return static_cast<int>(match);
+  size_t place = latest_place(tokens);
+  int match = place > 0 ? equal_tokens(tokens, place) : 0;
+  if (distance_ > 0) {
+    const size_t followed = end - distance_;
+    const int run = equal_tokens(tokens, followed);
+    const int agreeing = agreeing_tokens(tokens, followed);
+    if (place > 0 ? run >= match : agreeing >= kLeastAgreeing) {
+      place = followed;
+      match = std::max(run, agreeing);
+    }
   }
-  return 0;
+  if (place == 0) return 0;
+  distance_ = end - place;
+  for (size_t i = place; i < place + static_cast<size_t>(most); ++i)
+    drafts.push_back(i < end ? tokens[i] : drafts[i - end]);
+  return match;
 }
 
 std::unique_ptr<DraftState> PromptLookupProposer::begin(const DraftSubject& subject) {

@@ -7,6 +7,11 @@
 // (Saxena, "Prompt Lookup Decoding", 2023; also LLMA, Yang et al. 2023). A place just behind the
 // end, as in a repetition, is continued with what was guessed itself.
 //
+// A text that is copied with changes is followed: the place where the last guess was found, moved
+// on by the tokens that came since, is preferred as long as at least as many tokens before it are
+// equal as before the latest place. Where no place is found, as just behind a changed word, it is
+// taken when enough of the last tokens agree with those before it.
+//
 // For each length a table by hash holds where its sequences of tokens were seen last: found in one
 // probe or few, filled as tokens come. Nothing but an equal sequence of tokens is ever found.
 //
@@ -38,12 +43,16 @@ class PromptLookup final : public DraftState {
 
   // Appends at most `most` guesses of what follows `tokens` to `drafts`, and returns by how long a
   // match they were found, measured up to kLongestMatch tokens: the longer, the more they are
-  // worth.
+  // worth. At a place that is followed it is the number of the last kAlignedTokens that agree, when
+  // that is more.
   // Requires: as DraftJob says.
   int propose(std::span<const TokenId> tokens, int most, std::vector<TokenId>& drafts);
 
   // A longer match is worth no more (schedule/draft_acceptance.h: 16 is the last class).
   static constexpr int kLongestMatch = 32;
+  // Of the last kAlignedTokens, so many agree with those before a place that is followed.
+  static constexpr int kAlignedTokens = 8;
+  static constexpr int kLeastAgreeing = 3;
 
  private:
   struct Free {
@@ -52,11 +61,13 @@ class PromptLookup final : public DraftState {
 
   uint32_t& slot(std::span<const TokenId> tokens, int length, size_t end);
   void enter_until(std::span<const TokenId> tokens);
+  size_t latest_place(std::span<const TokenId> tokens);
 
   LookupLengths lengths_;
   size_t slot_count_;                        // of one table, a power of two
   std::unique_ptr<uint32_t[], Free> slots_;  // [lengths, slot_count_]: where it ended; 0: nowhere
   size_t entered_ = 0;                       // sequences that end before here, or here, are entered
+  size_t distance_ = 0;  // from the place of the last guess to the end it was for; 0: none yet
 };
 
 class PromptLookupProposer final : public DraftProposer {

@@ -23,26 +23,58 @@ Guess guess_of(PromptLookup& lookup, const std::vector<TokenId>& tokens, int mos
 }
 
 // The same by looking at every place, latest first.
-Guess look_up_naively(const LookupLengths& lengths, const std::vector<TokenId>& tokens, int most) {
-  const int end = static_cast<int>(tokens.size());
-  const auto equal_until = [&](int place, int length) {
-    return length <= place &&
-           std::equal(tokens.end() - length, tokens.end(), tokens.begin() + place - length);
-  };
-  for (int length = std::min(lengths.most, end - 1); length >= lengths.least; --length) {
-    for (int place = end - 1; place >= length; --place) {
-      if (!equal_until(place, length)) continue;
-      std::vector<TokenId> text = tokens;
-      for (int i = 0; i < most; ++i)
-        text.push_back(text[static_cast<size_t>(place + i)]);
-      int match = length;
-      while (match < PromptLookup::kLongestMatch && equal_until(place, match + 1))
-        ++match;
-      return {.drafts = {text.begin() + end, text.end()}, .match = match};
+class NaiveLookup {
+ public:
+  explicit NaiveLookup(const LookupLengths& lengths) : lengths_(lengths) {}
+
+  Guess guess(const std::vector<TokenId>& tokens, int most) {
+    const int end = static_cast<int>(tokens.size());
+    Guess guess;
+    int place = latest_place(tokens);
+    if (place > 0) guess.match = run_before(tokens, place);
+    if (distance_ > 0) {
+      const int followed = end - distance_;
+      int agreeing = 0;
+      for (int i = 1; i <= std::min(8, followed); ++i)
+        agreeing += tokens[at(followed - i)] == tokens[at(end - i)];
+      const int run = run_before(tokens, followed);
+      if ((place > 0 && run >= guess.match) || (place == 0 && agreeing >= 3)) {
+        place = followed;
+        guess.match = std::max(run, agreeing);
+      }
     }
+    if (place == 0) return guess;
+    distance_ = end - place;
+    std::vector<TokenId> text = tokens;
+    for (int i = 0; i < most; ++i)
+      text.push_back(text[at(place + i)]);
+    guess.drafts.assign(text.begin() + end, text.end());
+    return guess;
   }
-  return {};
-}
+
+ private:
+  static size_t at(int index) { return static_cast<size_t>(index); }
+
+  static int run_before(const std::vector<TokenId>& tokens, int place) {
+    int run = 0;
+    while (run < std::min(PromptLookup::kLongestMatch, place) &&
+           tokens[at(place - 1 - run)] == tokens[tokens.size() - 1 - at(run)])
+      ++run;
+    return run;
+  }
+
+  int latest_place(const std::vector<TokenId>& tokens) const {
+    const int end = static_cast<int>(tokens.size());
+    for (int length = std::min(lengths_.most, end - 1); length >= lengths_.least; --length) {
+      for (int place = end - 1; place >= length; --place)
+        if (run_before(tokens, place) >= length) return place;
+    }
+    return 0;
+  }
+
+  LookupLengths lengths_;
+  int distance_ = 0;
+};
 
 TEST(PromptLookup, GuessesWhatFollowedTheLastTokens) {
   PromptLookup lookup({.least = 2, .most = 3}, 100);
@@ -84,6 +116,32 @@ TEST(PromptLookup, ALongMatchIsKnownToBeLong) {
   EXPECT_EQ(guess_of(lookup, tokens, 1), (Guess{.drafts = {77}, .match = 10}));
 }
 
+TEST(PromptLookup, FollowsACopyBehindAChangedToken) {
+  PromptLookup lookup({.least = 2, .most = 4}, 200);
+  std::vector<TokenId> tokens = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10};
+  tokens.insert(tokens.end(), {50, 1, 2, 3, 4});
+  EXPECT_EQ(guess_of(lookup, tokens, 3), (Guess{.drafts = {5, 6, 7}, .match = 4}));
+  tokens.insert(tokens.end(), {5, 60});  // for 6
+  EXPECT_EQ(guess_of(lookup, tokens, 3), (Guess{.drafts = {7, 8, 9}, .match = 5}));
+}
+
+TEST(PromptLookup, LeavesACopyThatAgreesNoMore) {
+  PromptLookup lookup({.least = 2, .most = 4}, 200);
+  std::vector<TokenId> tokens = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 50, 1, 2, 3};
+  EXPECT_EQ(guess_of(lookup, tokens, 1).drafts, (std::vector<TokenId>{4}));
+  tokens.insert(tokens.end(), {60, 61, 62, 63, 64, 65});
+  EXPECT_EQ(guess_of(lookup, tokens, 3), Guess{});
+}
+
+// Two places have what came last before them: the copy goes on where it was, not at the later one.
+TEST(PromptLookup, PrefersThePlaceItFollowsToALaterOne) {
+  PromptLookup lookup({.least = 2, .most = 2}, 200);
+  std::vector<TokenId> tokens = {1, 2, 3, 8, 9, 5, 6, 7, 8, 9, 50, 1, 2};
+  EXPECT_EQ(guess_of(lookup, tokens, 3).drafts, (std::vector<TokenId>{3, 8, 9}));
+  tokens.insert(tokens.end(), {3, 8, 9});
+  EXPECT_EQ(guess_of(lookup, tokens, 2), (Guess{.drafts = {5, 6}, .match = 5}));
+}
+
 TEST(PromptLookup, FindsWhatANaiveSearchFinds) {
   for (unsigned seed = 1; seed <= 60; ++seed) {
     SCOPED_TRACE(seed);
@@ -93,6 +151,7 @@ TEST(PromptLookup, FindsWhatANaiveSearchFinds) {
     const TokenId vocabulary = 2 + static_cast<TokenId>(random() % 20);
     const int most_tokens = 20 + static_cast<int>(random() % 300);
     PromptLookup lookup(lengths, most_tokens);
+    NaiveLookup naive(lengths);
     std::vector<TokenId> tokens;
     int found = 0;
     while (static_cast<int>(tokens.size()) < most_tokens) {
@@ -101,8 +160,7 @@ TEST(PromptLookup, FindsWhatANaiveSearchFinds) {
         tokens.push_back(static_cast<TokenId>(random()) % vocabulary);
       const int most = 1 + static_cast<int>(random() % 10);
       const Guess guess = guess_of(lookup, tokens, most);
-      ASSERT_EQ(guess, look_up_naively(lengths, tokens, most))
-          << "after " << tokens.size() << " tokens";
+      ASSERT_EQ(guess, naive.guess(tokens, most)) << "after " << tokens.size() << " tokens";
       found += guess.match > 0 ? 1 : 0;
     }
     if (lengths.least == 1) {
