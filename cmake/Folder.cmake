@@ -77,7 +77,8 @@ endfunction()
 
 # Files of one target go to g++ a few at a time (docs/decisions/0016): what their headers hold is
 # instantiated once for all of them. Names in anonymous namespaces must therefore differ within a
-# folder; that a class has a member of a type from there is then no mistake.
+# folder (tools/check_tree.py, apart); that a class has a member of a type from there is then no
+# mistake.
 function(inferno_compile_together target)
   set_target_properties(${target} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 6)
   target_compile_options(${target} PRIVATE -Wno-subobject-linkage)

@@ -163,13 +163,13 @@ class Bench {
     if (texts_.empty()) remember(running);
     const auto& preemptions = registry.counter(
         {"vllm:num_preemptions_total", "", {{"model_name", "model"}, {"engine", "0"}}});
-    has_preempted_ |= preemptions.value() > 0;
+    has_preempted_ = preemptions.value() > 0;
     return spelled;
   }
 
   // Whether a request that was alone began with the copy of a page.
   bool has_copied() const { return has_copied_; }
-  // Whether a request lost its pages to another.
+  // Whether a request of the last run lost its pages to another.
   bool has_preempted() const { return has_preempted_; }
 
  private:
@@ -242,12 +242,12 @@ TEST_P(Determinism, SameBytesHoweverARequestIsServed) {
   if (!fs::exists(subject.path)) GTEST_SKIP() << subject.path << " is absent";
   const bool is_short = subject.is_real && !tries_everything();
   const int all = is_short ? kSomeRequests : kRequests;
-  const int half = is_short ? 6 : kRequests;
+  const int some = is_short ? 6 : kRequests;
   const int few = is_short ? 3 : tries_everything() ? kRequests : kSomeRequests;
   std::vector<Variation> variations = {
       {.name = "all at once"},
       {.name = "chunks of 64", .budget = 64},
-      {.name = "chunks of 7", .budget = 7, .requests = half},
+      {.name = "chunks of 7", .budget = 7, .requests = some},
       {.name = "chunks of 1", .budget = 1, .requests = few},
       {.name = "without prefix cache", .caching = false},
       {.name = "chunks of 64 without prefix cache", .budget = 64, .caching = false},
@@ -255,7 +255,7 @@ TEST_P(Determinism, SameBytesHoweverARequestIsServed) {
       {.name = "under preemption", .pages = kFewPages},
       {.name = "prompt lookup", .guesses = Guesses::kLookup},
       {.name = "guesses mostly right", .guesses = Guesses::kOracle},
-      {.name = "guesses, chunks of 7", .budget = 7, .requests = half, .guesses = Guesses::kOracle},
+      {.name = "guesses, chunks of 7", .budget = 7, .requests = some, .guesses = Guesses::kOracle},
       {.name = "guesses without prefix cache", .caching = false, .guesses = Guesses::kOracle},
       {.name = "guesses under preemption",
        .pages = kFewPages,
@@ -280,16 +280,20 @@ TEST_P(Determinism, SameBytesHoweverARequestIsServed) {
   for (Variation& how : variations) {
     SCOPED_TRACE(how.name);
     how.requests = std::min(how.requests, all);
-    const std::vector<std::string> answers = (how.threads == 1 ? one : two).run(how);
-    for (size_t i = 0; i < answers.size(); ++i) {
-      const size_t request = static_cast<size_t>(how.first_request) + i;
-      ASSERT_EQ(answers[i], alone[request]) << "request " << request;
+    Bench& bench = how.threads == 1 ? one : two;
+    // Which requests meet, and want each other's pages, depends on how long steps take.
+    for (int attempt = 0; attempt < 5; ++attempt) {
+      const std::vector<std::string> answers = bench.run(how);
+      for (size_t i = 0; i < answers.size(); ++i) {
+        const size_t request = static_cast<size_t>(how.first_request) + i;
+        ASSERT_EQ(answers[i], alone[request]) << "request " << request;
+      }
+      if (how.pages != kFewPages || bench.has_preempted()) break;
     }
+    EXPECT_TRUE(how.pages != kFewPages || bench.has_preempted());
   }
   EXPECT_NE(alone[0], alone[1]);
   EXPECT_TRUE(two.has_copied());
-  // Which requests meet depends on the time of steps: few of them may miss each other.
-  EXPECT_TRUE(two.has_preempted() || is_short);
 }
 
 INSTANTIATE_TEST_SUITE_P(

@@ -25,6 +25,25 @@ void matmul_off_by_a_bit(const PackedMatrix& w, const MatmulInput& x, const Matm
   }
 }
 
+void matmul_of_one_row_off_by_a_bit(const PackedMatrix& w, const MatmulInput& x,
+                                    const MatmulOutput& out, uint8_t* scratch) {
+  table(Isa::kPlain)->matmul(w, x, out, scratch);
+  if (x.rows == 1) out.y[7] = std::nextafter(out.y[7], 1e9f);
+}
+
+void matmul_of_a_row_too_many(const PackedMatrix& w, const MatmulInput& x, const MatmulOutput& out,
+                              uint8_t* scratch) {
+  table(Isa::kPlain)->matmul(w, x, out, scratch);
+  out.y[static_cast<size_t>(x.rows) * out.stride] += 1.0f;
+}
+
+void matmul_that_keeps_nothing(const PackedMatrix& w, const MatmulInput& x, const MatmulOutput& out,
+                               uint8_t* scratch) {
+  MatmulOutput anew = out;
+  anew.accumulate = false;
+  table(Isa::kPlain)->matmul(w, x, anew, scratch);
+}
+
 void attend_off_by_a_bit(const AttentionInput& in, uint8_t* scratch) {
   table(Isa::kPlain)->attend(in, scratch);
   if (in.kv_type == KvType::kF16) in.out[5] = std::nextafter(in.out[5], 1e9f);
@@ -43,6 +62,11 @@ TEST(TableProof, NamesTheOperationThatDiffers) {
   KernelTable broken = plain;
   broken.matmul = matmul_off_by_a_bit;
   EXPECT_EQ(find_difference(broken, plain), "matmul Q6_K");
+  for (const auto matmul :
+       {matmul_of_one_row_off_by_a_bit, matmul_of_a_row_too_many, matmul_that_keeps_nothing}) {
+    broken.matmul = matmul;
+    EXPECT_EQ(find_difference(broken, plain), "matmul F32");
+  }
   broken = plain;
   broken.attend = attend_off_by_a_bit;
   EXPECT_EQ(find_difference(broken, plain), "attend f16");
