@@ -9,9 +9,10 @@
   test       each x.cc has an x_test.cc beside it, or a test of its folder includes its header;
              x_y.cc may be tested in x_test.cc, sub/x.cc in sub_test.cc, app/x.cc in tests/
              by a script of its name or by one that says it covers src/app/x.cc
-  apart      functions in the anonymous namespaces of a folder's files have names of their own, and
-             so have those of its tests: g++ compiles such files together, where a call could mean
-             another's
+  apart      functions, types and constants in the anonymous namespaces of a folder's files have
+             names of their own, and so have those of its tests: g++ compiles such files together,
+             where a name could mean another's. For the same reason a local function does not have
+             the name of one that a header of the folder declares
   names      every path that ARCHITECTURE.md or README.md names exists
   words      no registry host and no path of somebody's machine in any file
 
@@ -54,6 +55,12 @@ WORDS = re.compile(
     r"(pypi[.]org|pythonhosted[.]org|deb[.]debian[.]org|security[.]debian[.]org|"
     r"snapshot[.]debian[.]org|registry[.]npmjs|proxy[.]golang|/[w]ork/|/[r]oot/|"
     r"/home/[a-z][a-z0-9]*/|[e]xtra-index-url|[t]rusted-host)")
+# What anonymous namespaces declare begins in column 0. Specializations name no new type.
+LOCAL_TYPE = re.compile(r"(?:struct|class|union|enum(?:\s+(?:class|struct))?)\s+"
+                        r"(?:alignas\([^)]*\)\s*)?(\w+)\b(?!\s*<)")
+LOCAL_CONSTANT = re.compile(r"(?:(?:inline|static)\s+)?(?:constexpr|constinit|const)\s"
+                            r"[^=;{()]*?\b(\w+)\s*(?:\[[^]]*\]\s*)*[=;{]")
+LOCAL_ALIAS = re.compile(r"(?:using|namespace)\s+(\w+)\s*=")
 NAMED_PATH = re.compile(r"`([\w.*{},-]+(?:/[\w.*{},-]+)*/?)`")
 
 
@@ -198,32 +205,73 @@ def check_tests(root, paths):
         yield Finding("test", str(path), "", f"no {path.stem}_test.cc beside it")
 
 
-def local_functions(text):
-    """(name, line) of the functions in anonymous namespaces, classes' own ones left out."""
+def free_functions(text):
+    """(name, line) of the functions at namespace scope: those of classes are indented, and one
+    defined behind its class is called `Class::name`.
+    """
     lines = text.splitlines()
-    begins = [number for number, line in enumerate(lines, 1) if line == "namespace {"]
-    ends = [number for number, line in enumerate(lines, 1) if line == "}  // namespace"]
     for function in outline(text):
-        is_local = any(begin < function.line < end for begin, end in zip(begins, ends))
-        if is_local and not lines[function.line - 1][:1].isspace():
+        start = function.line - 1
+        head = re.split("[{;]", "\n".join(lines[start:start + 6]), maxsplit=1)[0]
+        is_member = re.search(r"::\s*" + re.escape(function.name) + r"\s*\(", head)
+        if not lines[start][:1].isspace() and not is_member:
             yield function.name, function.line
 
 
+def local_names(text):
+    """{name: (line, what it is)} of what anonymous namespaces declare: a "function", a "type", a
+    "constant" or, for an alias, its whole declaration.
+    """
+    lines, clean = text.splitlines(), blank(text).splitlines()
+    found = [(name, line, "function") for name, line in free_functions(text)]
+    for number, line in enumerate(clean, 1):
+        whole = "\n".join(clean[number - 1:number + 3])
+        if declared := LOCAL_TYPE.match(line):
+            found.append((declared.group(1), number, "type"))
+        elif declared := LOCAL_CONSTANT.match(whole):
+            found.append((declared.group(1), number, "constant"))
+        elif declared := LOCAL_ALIAS.match(line):
+            found.append((declared.group(1), number, " ".join(whole.split(";")[0].split())))
+    begins = [number for number, line in enumerate(lines, 1) if line == "namespace {"]
+    ends = [number for number, line in enumerate(lines, 1) if line == "}  // namespace"]
+    return {name: (line, what) for name, line, what in found
+            if any(begin < line < end for begin, end in zip(begins, ends))}
+
+
+def compiled_together(path):
+    """Whether names of the file meet those of its folder of src/, sub-folders included. Benchmarks,
+    fuzzers and what stands in isa/ are compiled one by one.
+    """
+    return (path.parts[0] == "src" and len(path.parts) > 2 and "isa" not in path.parts
+            and not re.search(r"_(bench|fuzz)$", path.stem))
+
+
 def check_apart(root, paths):
-    seen = {}
+    paths = [path for path in paths if compiled_together(path)]
+    declared, seen = {}, {}
     for path in paths:
-        if path.parts[0] != "src" or path.suffix != ".cc" or "isa" in path.parts:
+        if path.suffix == ".h":
+            for name, _ in free_functions((root / path).read_text(errors="replace")):
+                declared.setdefault((path.parts[1], name), path)
+    for path in paths:
+        if path.suffix != ".cc":
             continue
-        if re.search(r"_(bench|fuzz)$", path.stem):
-            continue
-        for name, line in local_functions((root / path).read_text(errors="replace")):
-            # Found by the type they are called with, and by googletest: overloads are the point.
-            if name == "PrintTo" or name.startswith("operator") or name.isupper():
+        text, folder = (root / path).read_text(errors="replace"), path.parts[1]
+        for name, (line, what) in local_names(text).items():
+            # Found by the type they are called with, and by googletest: overloads are the point. A
+            # function in capitals is a macro that defines something, as TYPED_TEST_P and MATCHER.
+            is_macro = what == "function" and name.isupper()
+            if name == "PrintTo" or name.startswith("operator") or is_macro:
                 continue
-            first = seen.setdefault((path.parent, is_test(path), name), path)
-            if first != path:
+            first, other = seen.setdefault((folder, is_test(path), name), (path, what))
+            is_same_alias = what == other and what.startswith(("using ", "namespace "))
+            if first != path and not is_same_alias:
                 yield Finding("apart", str(path), name,
-                              f"line {line}: {first.name} has a function {name} as well")
+                              f"line {line}: {first.name} has the name {name} as well")
+            header = declared.get((folder, name))
+            if header and what == "function":
+                yield Finding("apart", str(path), name,
+                              f"line {line}: {header.name} declares a function {name} as well")
 
 
 def expand(pattern):

@@ -14,7 +14,7 @@ namespace {
 namespace json = boost::json;
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
-void add_target_options(CLI::App& app, BenchServeOptions& o) {
+void add_address_options(CLI::App& app, BenchServeOptions& o) {
   app.add_option("--base-url", o.base_url, "http://HOST:PORT[/PATH]; instead of --host and --port");
   app.add_option("--host", o.host, "the server's name or address")->capture_default_str();
   app.add_option("--port", o.port, "the server's port")
@@ -362,7 +362,7 @@ Result<Bench> bench_of(BenchServeOptions o) {
 }
 
 void add_bench_serve_options(CLI::App& app, BenchServeOptions& options) {
-  add_target_options(app, options);
+  add_address_options(app, options);
   add_dataset_options(app, options);
   add_trace_options(app, options);
   add_body_options(app, options);

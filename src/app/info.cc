@@ -45,7 +45,7 @@ void add_draft_memory(boost::json::object& memory, const CheckpointPtr& draft) {
   }
 }
 
-boost::json::object describe(const CheckpointPtr& file, const CheckpointPtr& draft) {
+boost::json::object description_of(const CheckpointPtr& file, const CheckpointPtr& draft) {
   const model::Checkpoint& checkpoint = *file;
   const model::TensorFacts facts = checkpoint.facts();
   boost::json::object types;
@@ -137,7 +137,7 @@ int run_info(int argc, char** argv) {
     if (!opened) return report("info", opened.error());
     draft = std::move(*opened);
   }
-  const boost::json::object facts = describe(std::move(*checkpoint), draft);
+  const boost::json::object facts = description_of(std::move(*checkpoint), draft);
   if (prints_json) {
     fmt::print("{}\n", boost::json::serialize(facts));
   } else {

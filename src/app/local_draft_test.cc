@@ -7,8 +7,8 @@
 #include <filesystem>
 #include <optional>
 
+#include "base/conformance_data.h"
 #include "base/memory_tracker.h"
-#include "model/conformance_data.h"
 
 namespace inferno::app {
 namespace {
@@ -29,7 +29,7 @@ class LocalDraftTest : public ::testing::Test {
     target_ = *model::Checkpoint::open(path_);
   }
 
-  fs::path path_ = model::conformance_models() / "llama/model-f32.gguf";
+  fs::path path_ = conformance_data("models") / "llama/model-f32.gguf";
   std::shared_ptr<const model::Checkpoint> target_;
 };
 
@@ -45,7 +45,7 @@ TEST_F(LocalDraftTest, ErrorsNameTheOption) {
   EXPECT_EQ(absent.error().param, "speculative-config");
   EXPECT_THAT(absent.error().message, HasSubstr("/nowhere/at.all"));
   const auto foreign =
-      open_draft(with_draft(model::conformance_models() / "gemma3/model-f32.gguf"), *target_);
+      open_draft(with_draft(conformance_data("models") / "gemma3/model-f32.gguf"), *target_);
   ASSERT_FALSE(foreign);
   EXPECT_EQ(foreign.error().param, "speculative-config");
   EXPECT_EQ(foreign.error().fault, Fault::kInvalid);

@@ -12,7 +12,7 @@ namespace {
 
 constexpr size_t kBytes = size_t{512} << 20;
 constexpr size_t kPieceBytes = size_t{1} << 20;
-constexpr int kRounds = 3;
+constexpr int kReadRounds = 3;
 constexpr int kProductRounds = 2'000'000;
 
 double seconds(const auto& work) {
@@ -35,7 +35,7 @@ MachinePeak measure_peak(const kernel::KernelTable& table, ThreadPool& pool) {
   });
   std::atomic<uint64_t> checksum{0};
   std::atomic<uint64_t> operations{0};
-  for (int round = 0; round < kRounds; ++round) {
+  for (int round = 0; round < kReadRounds; ++round) {
     const double read_s = seconds([&] {
       pool.parallel_for(pieces, 1, [&](Range range, int) {
         checksum +=

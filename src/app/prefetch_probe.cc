@@ -18,7 +18,7 @@ constexpr int kInputs = 2048;
 // counting, and no more than that, as flushing them takes several times as long.
 constexpr size_t kThreadBytes = size_t{4} << 20;
 constexpr size_t kMostBytes = size_t{64} << 20;
-constexpr int kRounds = 5;
+constexpr int kProbeRounds = 5;
 constexpr size_t kLineBytes = 64;
 
 // Flushes that wait for none before them, as those of clflush do: several times as fast.
@@ -133,7 +133,7 @@ PrefetchChoice probe_prefetch(const kernel::KernelTable& table, ThreadPool& pool
   for (const int bytes : kPrefetchCandidates) {
     choice.times.push_back({.bytes = bytes, .seconds = std::numeric_limits<double>::infinity()});
   }
-  for (int round = 0; round < kRounds; ++round) {
+  for (int round = 0; round < kProbeRounds; ++round) {
     for (PrefetchTime& time : choice.times)
       time.seconds = std::min(time.seconds, trial.seconds_of(time.bytes));
   }

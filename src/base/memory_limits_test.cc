@@ -8,12 +8,12 @@
 
 #include <fstream>
 
+#include "base/sizes.h"
+
 namespace inferno {
 namespace {
 
 namespace fs = std::filesystem;
-
-constexpr size_t kMiB = size_t{1} << 20;
 
 // Folders in the shape of /proc and /sys/fs/cgroup, with 1000 MiB free and nothing limited.
 class MemoryLimits : public ::testing::Test {

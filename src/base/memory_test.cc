@@ -84,7 +84,7 @@ TEST(Buffer, ARefusedOrEmptyOneCountsNothing) {
 }
 
 // Remembers what it was asked to place; refuses node 9.
-class RecordingCalls : public PlacementCalls {
+class PlaceRecorder : public PlacementCalls {
  public:
   Result<void> pin(pthread_t, int) override { return {}; }
   Result<void> place(std::span<uint8_t> memory, const MemoryPlacement& placement) override {
@@ -99,7 +99,7 @@ class RecordingCalls : public PlacementCalls {
 class BufferPlacement : public ::testing::Test {
  protected:
   void TearDown() override { ASSERT_TRUE(set_memory_placement({})); }
-  RecordingCalls calls_;
+  PlaceRecorder calls_;
 };
 
 TEST_F(BufferPlacement, CoversLargeBuffersWholeAndLeavesSmallOnesAlone) {

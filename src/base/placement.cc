@@ -95,7 +95,7 @@ const NumaNode* nearest_memory(const Topology& topology, const NumaNode& from) {
   return best;
 }
 
-MemoryPlacement placement_of(const Topology& topology, const Nodes& nodes) {
+MemoryPlacement memory_placement_of(const Topology& topology, const Nodes& nodes) {
   MemoryPlacement memory;
   if (topology.nodes.size() == 1) return memory;
   for (const NumaNode* node : nodes) {
@@ -187,7 +187,7 @@ Result<Placement> plan_placement(const Topology& topology, int thread_count,
     nodes = {node};
   }
   Placement placement{.worker_cpus = worker_cpus(nodes, threads),
-                      .memory = placement_of(topology, nodes)};
+                      .memory = memory_placement_of(topology, nodes)};
   if (placement.worker_cpus.size() < threads) {
     return fail_field("numa", "numa: {} threads are more than the {} CPUs of node {}", thread_count,
                       placement.worker_cpus.size(), ids_of(nodes));

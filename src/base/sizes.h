@@ -5,6 +5,7 @@
 
 namespace inferno {
 
+inline constexpr size_t kMiB = size_t{1} << 20;
 inline constexpr size_t kGiB = size_t{1} << 30;
 
 // Requires: value >= 0.

@@ -64,7 +64,7 @@ TEST(ThreadPool, AvailableCoresIsPositive) {
 }
 
 // Remembers which thread was pinned where; refuses CPU 9.
-class RecordingCalls : public PlacementCalls {
+class PinRecorder : public PlacementCalls {
  public:
   Result<void> pin(pthread_t thread, int cpu) override {
     if (cpu == 9) return fail(Fault::kInvalid, "CPU 9 is offline");
@@ -76,7 +76,7 @@ class RecordingCalls : public PlacementCalls {
 };
 
 TEST(ThreadPool, PinsEachWorkerToItsCpuAndTheCallerWhenItAsks) {
-  RecordingCalls calls;
+  PinRecorder calls;
   ThreadPool pool(3);
   ASSERT_TRUE(pool.pin_workers({4, 6, 8}, calls));
   ASSERT_EQ(calls.pinned.size(), 2u);
@@ -90,7 +90,7 @@ TEST(ThreadPool, PinsEachWorkerToItsCpuAndTheCallerWhenItAsks) {
 }
 
 TEST(ThreadPool, PinsNobodyUnlessTold) {
-  RecordingCalls calls;
+  PinRecorder calls;
   ThreadPool pool(2);
   ASSERT_TRUE(pool.pin_caller());
   ASSERT_TRUE(pool.pin_workers({}, calls));
@@ -99,7 +99,7 @@ TEST(ThreadPool, PinsNobodyUnlessTold) {
 }
 
 TEST(ThreadPool, SaysWhichCpuAWorkerCouldNotBePinnedTo) {
-  RecordingCalls calls;
+  PinRecorder calls;
   ThreadPool pool(3);
   const auto pinned = pool.pin_workers({0, 1, 9}, calls);
   ASSERT_FALSE(pinned);

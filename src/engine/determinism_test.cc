@@ -14,9 +14,9 @@
 #include <filesystem>
 #include <random>
 
+#include "base/conformance_data.h"
 #include "engine/engine.h"
 #include "engine/test_oracle.h"
-#include "model/conformance_data.h"
 #include "model/decoder.h"
 
 namespace inferno::engine {
@@ -299,19 +299,19 @@ TEST_P(Determinism, SameBytesHoweverARequestIsServed) {
 INSTANTIATE_TEST_SUITE_P(
     Models, Determinism,
     ::testing::Values(
-        Subject{"llama_f32", model::conformance_models() / "llama/model-f32.gguf"},
-        Subject{"llama_bf16_folder", model::conformance_models() / "llama/hf-bf16"},
-        Subject{"qwen2_f32", model::conformance_models() / "qwen2/model-f32.gguf"},
-        Subject{"gemma3_f32", model::conformance_models() / "gemma3/model-f32.gguf"},
-        Subject{"mixtral_f32", model::conformance_models() / "mixtral/model-f32.gguf"},
-        Subject{"qwen3moe_folder", model::conformance_models() / "qwen3moe/hf"},
+        Subject{"llama_f32", conformance_data("models") / "llama/model-f32.gguf"},
+        Subject{"llama_bf16_folder", conformance_data("models") / "llama/hf-bf16"},
+        Subject{"qwen2_f32", conformance_data("models") / "qwen2/model-f32.gguf"},
+        Subject{"gemma3_f32", conformance_data("models") / "gemma3/model-f32.gguf"},
+        Subject{"mixtral_f32", conformance_data("models") / "mixtral/model-f32.gguf"},
+        Subject{"qwen3moe_folder", conformance_data("models") / "qwen3moe/hf"},
         Subject{.name = "qwen3moe_q8",
-                .path = model::conformance_models() / "qwen3moe/hf",
+                .path = conformance_data("models") / "qwen3moe/hf",
                 .quantization = model::Quantization::kQ8},
-        Subject{"gptoss_folder", model::conformance_models() / "gptoss/hf"},
-        Subject{"gptoss_mxfp4", model::conformance_models() / "gptoss-mxfp4/hf"},
-        Subject{"llama_q4_k_m", model::conformance_models() / "llama-quantized/model-Q4_K_M.gguf"},
-        Subject{"llama_q5_0", model::conformance_models() / "llama-quantized/model-Q5_0.gguf"},
+        Subject{"gptoss_folder", conformance_data("models") / "gptoss/hf"},
+        Subject{"gptoss_mxfp4", conformance_data("models") / "gptoss-mxfp4/hf"},
+        Subject{"llama_q4_k_m", conformance_data("models") / "llama-quantized/model-Q4_K_M.gguf"},
+        Subject{"llama_q5_0", conformance_data("models") / "llama-quantized/model-Q5_0.gguf"},
         Subject{"smollm2", model_cache() / "SmolLM2-135M-Instruct.Q4_1.gguf", false, true},
         Subject{"gemma3_270m", model_cache() / "gemma-3-270m-q4_k_m.gguf", true, true},
         Subject{"qwen_1_5b", model_cache() / "qwen2.5-coder-1.5b-instruct-q4_k_m.gguf", true,

@@ -6,9 +6,9 @@
 #include <filesystem>
 #include <random>
 
+#include "base/conformance_data.h"
 #include "engine/draft_model.h"
 #include "engine/engine_core.h"
-#include "model/conformance_data.h"
 #include "model/decoder.h"
 
 namespace inferno::engine {
@@ -80,9 +80,9 @@ double spec_decode_total(const std::string& exposition, const std::string& name)
   return std::strtod(exposition.c_str() + exposition.find("} ", found) + 2, nullptr);
 }
 
-class Pair {
+class LoadedPair {
  public:
-  Pair(const fs::path& target, const fs::path& draft, int threads)
+  LoadedPair(const fs::path& target, const fs::path& draft, int threads)
       : pool_(threads), target_(target, pool_), draft_(draft, pool_) {}
 
   Answers run(const DraftVariation& how) {
@@ -174,22 +174,22 @@ class Pair {
   Loaded draft_;
 };
 
-struct ModelPair {
+struct PairCase {
   const char* name;
   const char* target;
   const char* draft;
 };
 
-std::ostream& operator<<(std::ostream& out, const ModelPair& subject) {
+std::ostream& operator<<(std::ostream& out, const PairCase& subject) {
   return out << subject.name;
 }
 
-class DraftDeterminism : public ::testing::TestWithParam<ModelPair> {};
+class DraftDeterminism : public ::testing::TestWithParam<PairCase> {};
 
 TEST_P(DraftDeterminism, SameBytesWithADraftModelAndWithout) {
-  const ModelPair& subject = GetParam();
-  const fs::path target = model::conformance_models() / subject.target;
-  const fs::path draft = model::conformance_models() / subject.draft;
+  const PairCase& subject = GetParam();
+  const fs::path target = conformance_data("models") / subject.target;
+  const fs::path draft = conformance_data("models") / subject.draft;
   if (!fs::exists(target) || !fs::exists(draft)) GTEST_SKIP() << target << " is absent";
   const DraftVariation variations[] = {
       {.name = "in a batch"},
@@ -202,7 +202,7 @@ TEST_P(DraftDeterminism, SameBytesWithADraftModelAndWithout) {
       {.name = "as measured", .lengths = schedule::DraftLengthRule::kByMeasurement}};
   std::vector<std::string> plain;
   for (const int threads : {1, 2}) {
-    Pair pair(target, draft, threads);
+    LoadedPair pair(target, draft, threads);
     if (plain.empty()) plain = pair.run({.name = "plain", .drafts = false}).spelled;
     for (const DraftVariation& how : variations) {
       SCOPED_TRACE(fmt::format("{}, {} threads", how.name, threads));
@@ -219,28 +219,29 @@ TEST_P(DraftDeterminism, SameBytesWithADraftModelAndWithout) {
 
 INSTANTIATE_TEST_SUITE_P(
     Models, DraftDeterminism,
-    ::testing::Values(ModelPair{"llama_itself", "llama/model-f32.gguf", "llama/model-f32.gguf"},
-                      ModelPair{"llama_bf16", "llama/model-f32.gguf", "llama/model-BF16.gguf"},
-                      ModelPair{"q4_k_m_q2_k", "llama-quantized/model-Q4_K_M.gguf",
-                                "llama-quantized/model-Q2_K.gguf"},
-                      ModelPair{"qwen2_itself", "qwen2/model-f32.gguf", "qwen2/model-f32.gguf"},
-                      ModelPair{"gemma3_itself", "gemma3/model-f32.gguf", "gemma3/model-f32.gguf"}),
+    ::testing::Values(PairCase{"llama_itself", "llama/model-f32.gguf", "llama/model-f32.gguf"},
+                      PairCase{"llama_bf16", "llama/model-f32.gguf", "llama/model-BF16.gguf"},
+                      PairCase{"q4_k_m_q2_k", "llama-quantized/model-Q4_K_M.gguf",
+                               "llama-quantized/model-Q2_K.gguf"},
+                      PairCase{"qwen2_itself", "qwen2/model-f32.gguf", "qwen2/model-f32.gguf"},
+                      PairCase{"gemma3_itself", "gemma3/model-f32.gguf", "gemma3/model-f32.gguf"}),
     [](const auto& param) { return std::string(param.param.name); });
 
 TEST(DraftAcceptanceOnModels, AModelIsAlwaysRightAboutItself) {
-  const fs::path path = model::conformance_models() / "llama/model-f32.gguf";
+  const fs::path path = conformance_data("models") / "llama/model-f32.gguf";
   if (!fs::exists(path)) GTEST_SKIP() << path << " is absent";
-  const Answers answers = Pair(path, path, 2).run({.name = "greedy", .sampled = Sampled::kNever});
+  const Answers answers =
+      LoadedPair(path, path, 2).run({.name = "greedy", .sampled = Sampled::kNever});
   EXPECT_GT(answers.draft_tokens, 100);
   EXPECT_EQ(answers.accepted_tokens, answers.draft_tokens);
 }
 
 TEST(DraftAcceptanceOnModels, AnotherQuantizationIsOftenRight) {
-  const fs::path target = model::conformance_models() / "llama-quantized/model-Q8_0.gguf";
-  const fs::path draft = model::conformance_models() / "llama-quantized/model-Q4_0.gguf";
+  const fs::path target = conformance_data("models") / "llama-quantized/model-Q8_0.gguf";
+  const fs::path draft = conformance_data("models") / "llama-quantized/model-Q4_0.gguf";
   if (!fs::exists(target) || !fs::exists(draft)) GTEST_SKIP() << target << " is absent";
   const Answers answers =
-      Pair(target, draft, 2).run({.name = "greedy", .sampled = Sampled::kNever});
+      LoadedPair(target, draft, 2).run({.name = "greedy", .sampled = Sampled::kNever});
   EXPECT_GT(answers.draft_tokens, 100);
   EXPECT_GT(answers.accepted_tokens, 0.1 * answers.draft_tokens);
   EXPECT_LT(answers.accepted_tokens, answers.draft_tokens);

@@ -9,7 +9,6 @@
 #include "schedule/draft_lengths.h"
 
 namespace inferno::engine {
-namespace {}  // namespace
 
 struct DraftModel::State final : DraftState {
   State(DraftModel& maker, const DraftSubject& subject, int most_tokens)

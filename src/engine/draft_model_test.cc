@@ -74,8 +74,8 @@ struct DraftRig {
 };
 
 // One sequence as the engine has it.
-struct Reader {
-  Reader(DraftRig& rig, std::vector<TokenId> known, int most_tokens = kMaxTokens)
+struct DraftedSequence {
+  DraftedSequence(DraftRig& rig, std::vector<TokenId> known, int most_tokens = kMaxTokens)
       : tokens(std::move(known)), state(rig.draft.begin({.max_tokens = most_tokens})) {
     drafts.reserve(64);
   }
@@ -94,8 +94,8 @@ struct Reader {
   std::unique_ptr<DraftState> state;
 };
 
-void propose(DraftRig& rig, Reader& subject, int most, int catch_up = INT_MAX) {
-  DraftJob job = subject.job(most);
+void propose(DraftRig& rig, DraftedSequence& sequence, int most, int catch_up = INT_MAX) {
+  DraftJob job = sequence.job(most);
   rig.draft.propose({&job, 1}, catch_up);
 }
 
@@ -109,92 +109,92 @@ std::vector<TokenId> letters(int seed, int count) {
 
 TEST(DraftModel, GoesOnGreedily) {
   DraftRig rig({.page_count = 20});
-  Reader subject(rig, letters(1, 37));
-  propose(rig, subject, 5);
-  EXPECT_EQ(subject.drafts, guess_naively(subject.tokens, 5, kLetters));
-  EXPECT_EQ(subject.match_length, schedule::DraftAcceptance::kModelMatch);
+  DraftedSequence sequence(rig, letters(1, 37));
+  propose(rig, sequence, 5);
+  EXPECT_EQ(sequence.drafts, guess_naively(sequence.tokens, 5, kLetters));
+  EXPECT_EQ(sequence.match_length, schedule::DraftAcceptance::kModelMatch);
 }
 
 TEST(DraftModel, ReadsAcceptedDraftsNotAgain) {
   DraftRig rig({.page_count = 20});
-  Reader subject(rig, letters(1, 30));
-  propose(rig, subject, 5);
-  subject.tokens.insert(subject.tokens.end(), subject.drafts.begin(), subject.drafts.end());
-  subject.tokens.push_back(3);
+  DraftedSequence sequence(rig, letters(1, 30));
+  propose(rig, sequence, 5);
+  sequence.tokens.insert(sequence.tokens.end(), sequence.drafts.begin(), sequence.drafts.end());
+  sequence.tokens.push_back(3);
   // The last draft was never read, nor was the token after it.
-  EXPECT_EQ(rig.draft.backlog(*subject.state, subject.tokens), 2);
+  EXPECT_EQ(rig.draft.backlog(*sequence.state, sequence.tokens), 2);
   const int64_t before = rig.model.computed_tokens();
-  propose(rig, subject, 1);
+  propose(rig, sequence, 1);
   EXPECT_EQ(rig.model.computed_tokens() - before, 2);
-  EXPECT_EQ(subject.drafts, guess_naively(subject.tokens, 1, kLetters));
+  EXPECT_EQ(sequence.drafts, guess_naively(sequence.tokens, 1, kLetters));
 }
 
 TEST(DraftModel, ReadsOverWhatWasRejected) {
   DraftRig rig({.page_count = 20});
-  Reader subject(rig, letters(1, 30));
-  propose(rig, subject, 5);
-  subject.tokens.push_back(subject.drafts[0]);
-  subject.tokens.push_back((subject.drafts[1] + 1) % 26);
-  EXPECT_EQ(rig.draft.backlog(*subject.state, subject.tokens), 1);
-  propose(rig, subject, 4);
-  EXPECT_EQ(subject.drafts, guess_naively(subject.tokens, 4, kLetters));
+  DraftedSequence sequence(rig, letters(1, 30));
+  propose(rig, sequence, 5);
+  sequence.tokens.push_back(sequence.drafts[0]);
+  sequence.tokens.push_back((sequence.drafts[1] + 1) % 26);
+  EXPECT_EQ(rig.draft.backlog(*sequence.state, sequence.tokens), 1);
+  propose(rig, sequence, 4);
+  EXPECT_EQ(sequence.drafts, guess_naively(sequence.tokens, 4, kLetters));
 }
 
 TEST(DraftModel, AdvancesAllSequencesInOnePass) {
   DraftRig rig({.page_count = 40});
-  std::vector<std::unique_ptr<Reader>> subjects;
+  std::vector<std::unique_ptr<DraftedSequence>> sequences;
   std::vector<DraftJob> jobs;
   for (int i = 0; i < 7; ++i) {  // more than the model has logits for at a time
-    subjects.push_back(std::make_unique<Reader>(rig, letters(i, 5 + i)));
-    jobs.push_back(subjects.back()->job(i < 5 ? 4 : 2));
+    sequences.push_back(std::make_unique<DraftedSequence>(rig, letters(i, 5 + i)));
+    jobs.push_back(sequences.back()->job(i < 5 ? 4 : 2));
   }
   rig.draft.propose(jobs, INT_MAX);
   EXPECT_EQ(rig.model.passes, 4);
   EXPECT_EQ(rig.model.last_pieces, 5);
-  for (size_t i = 0; i < subjects.size(); ++i) {
-    EXPECT_EQ(subjects[i]->drafts, guess_naively(subjects[i]->tokens, i < 5 ? 4 : 2, kLetters))
+  for (size_t i = 0; i < sequences.size(); ++i) {
+    EXPECT_EQ(sequences[i]->drafts, guess_naively(sequences[i]->tokens, i < 5 ? 4 : 2, kLetters))
         << i;
   }
 }
 
 TEST(DraftModel, ReadsALongBacklogBitByBit) {
   DraftRig rig({.page_count = 20});
-  Reader subject(rig, letters(1, 100));
-  Reader other(rig, letters(2, 8));
+  DraftedSequence sequence(rig, letters(1, 100));
+  DraftedSequence other(rig, letters(2, 8));
   for (int call = 0; call < 3; ++call) {
-    std::vector<DraftJob> jobs = {subject.job(2), other.job(2)};
+    std::vector<DraftJob> jobs = {sequence.job(2), other.job(2)};
     rig.draft.propose(jobs, 30);
-    EXPECT_TRUE(subject.drafts.empty());
+    EXPECT_TRUE(sequence.drafts.empty());
     EXPECT_EQ(other.drafts, guess_naively(other.tokens, 2, kLetters));
     other.tokens.push_back(call);
-    EXPECT_EQ(rig.draft.backlog(*subject.state, subject.tokens), 100 - 30 * (call + 1));
+    EXPECT_EQ(rig.draft.backlog(*sequence.state, sequence.tokens), 100 - 30 * (call + 1));
   }
-  propose(rig, subject, 2, 30);
-  EXPECT_EQ(subject.drafts, guess_naively(subject.tokens, 2, kLetters));
+  propose(rig, sequence, 2, 30);
+  EXPECT_EQ(sequence.drafts, guess_naively(sequence.tokens, 2, kLetters));
 }
 
 TEST(DraftModel, EqualPrefixesAreReadOnce) {
   DraftRig rig({.page_count = 20});
-  Reader first(rig, letters(1, 70));
+  DraftedSequence first(rig, letters(1, 70));
   propose(rig, first, 3);
-  Reader second(rig, letters(1, 70));
+  DraftedSequence second(rig, letters(1, 70));
   EXPECT_EQ(rig.draft.backlog(*second.state, second.tokens), 70 - 64);
   propose(rig, second, 3);
   EXPECT_EQ(second.drafts, first.drafts);
   DraftRig without({.page_count = 20, .prefix_caching = false});
-  Reader third(without, letters(1, 70));
+  DraftedSequence third(without, letters(1, 70));
   propose(without, third, 3);
-  Reader fourth(without, letters(1, 70));
+  DraftedSequence fourth(without, letters(1, 70));
   EXPECT_EQ(without.draft.backlog(*fourth.state, fourth.tokens), 70);
 }
 
 TEST(DraftModel, WhoHasNotGuessedForLongestGivesItsPages) {
   DraftRig rig({.page_count = 8});
-  Reader first(rig, letters(1, 40));
-  Reader second(rig, letters(2, 40));
+  DraftedSequence first(rig, letters(1, 40));
+  DraftedSequence second(rig, letters(2, 40));
   propose(rig, first, 2);
   propose(rig, second, 2);
-  Reader third(rig, letters(3, 40));
+  DraftedSequence third(rig, letters(3, 40));
   propose(rig, third, 2);
   EXPECT_EQ(third.drafts, guess_naively(third.tokens, 2, kLetters));
   second.tokens.push_back(1);
@@ -206,8 +206,8 @@ TEST(DraftModel, WhoHasNotGuessedForLongestGivesItsPages) {
 
 TEST(DraftModel, WhoDoesNotFitHasNoGuessesAndHoldsNothing) {
   DraftRig rig({.page_count = 4});
-  Reader small(rig, letters(1, 20));
-  Reader large(rig, letters(2, 50));
+  DraftedSequence small(rig, letters(1, 20));
+  DraftedSequence large(rig, letters(2, 50));
   std::vector<DraftJob> jobs = {small.job(2), large.job(2)};
   rig.draft.propose(jobs, INT_MAX);
   EXPECT_EQ(small.drafts, guess_naively(small.tokens, 2, kLetters));
@@ -217,24 +217,24 @@ TEST(DraftModel, WhoDoesNotFitHasNoGuessesAndHoldsNothing) {
 
 TEST(DraftModel, KnowsTheLimitsOfBothModels) {
   DraftRig rig({.page_count = 20, .max_tokens = 40, .guessable_tokens = 9});
-  Reader subject(rig, letters(1, 38));
-  propose(rig, subject, 8);
-  EXPECT_EQ(subject.drafts, guess_naively(subject.tokens, 3, 9))
+  DraftedSequence sequence(rig, letters(1, 38));
+  propose(rig, sequence, 8);
+  EXPECT_EQ(sequence.drafts, guess_naively(sequence.tokens, 3, 9))
       << "positions 38 and 39 can be read";
-  Reader foreign(rig, {1, 2, kLetters});
+  DraftedSequence foreign(rig, {1, 2, kLetters});
   propose(rig, foreign, 2);
   EXPECT_TRUE(foreign.drafts.empty());
   EXPECT_EQ(rig.draft.backlog(*foreign.state, foreign.tokens), std::nullopt);
-  subject.tokens.resize(41);
-  EXPECT_EQ(rig.draft.backlog(*subject.state, subject.tokens), std::nullopt);
+  sequence.tokens.resize(41);
+  EXPECT_EQ(rig.draft.backlog(*sequence.state, sequence.tokens), std::nullopt);
   EXPECT_EQ(rig.draft.held_page_count(), 0);
 }
 
 TEST(DraftModel, MeasuresItsPasses) {
   DraftRig rig({.page_count = 20});
   EXPECT_EQ(rig.draft.pass_cost()->seconds(1), 0.0);
-  Reader subject(rig, letters(1, 5));
-  propose(rig, subject, 4);
+  DraftedSequence sequence(rig, letters(1, 5));
+  propose(rig, sequence, 4);
   EXPECT_NEAR(rig.draft.pass_cost()->seconds(1), 0.001, 1e-5);
 }
 
@@ -244,8 +244,8 @@ TEST(DraftModel, ACallTakesNothingFromTheHeap) {
 #endif
   // The fake model's own notes grow with a call's tokens: the first call is the largest.
   DraftRig rig({.page_count = 20});
-  Reader first(rig, letters(1, 90));
-  Reader second(rig, letters(2, 20));
+  DraftedSequence first(rig, letters(1, 90));
+  DraftedSequence second(rig, letters(2, 20));
   std::vector<DraftJob> jobs = {first.job(4), second.job(4)};
   rig.draft.propose(jobs, INT_MAX);
   first.tokens.reserve(kMaxTokens);
@@ -273,38 +273,39 @@ TEST(DraftModelProperty, GuessesAsIfItReadEverythingAnew) {
     DraftRig rig({.page_count = 6 + below(30),
                   .batch_tokens = 16 + below(200),
                   .prefix_caching = seed % 3 != 0});
-    std::vector<std::unique_ptr<Reader>> live;
+    std::vector<std::unique_ptr<DraftedSequence>> live;
     int guessed = 0;
     for (int round = 0; round < 60; ++round) {
       if (live.size() < 6 && below(3) == 0) {
         // Few texts, so that prefixes are equal.
-        live.push_back(std::make_unique<Reader>(rig, letters(below(3), 1 + below(80))));
+        live.push_back(std::make_unique<DraftedSequence>(rig, letters(below(3), 1 + below(80))));
       }
-      std::vector<Reader*> asked;
+      std::vector<DraftedSequence*> asked;
       std::vector<DraftJob> jobs;
-      for (const auto& subject : live) {
+      for (const auto& sequence : live) {
         if (below(4) == 0) continue;
-        const auto backlog = rig.draft.backlog(*subject->state, subject->tokens);
+        const auto backlog = rig.draft.backlog(*sequence->state, sequence->tokens);
         ASSERT_TRUE(backlog);
         ASSERT_GE(*backlog, 1);
-        ASSERT_LE(*backlog, static_cast<int>(subject->tokens.size()));
-        asked.push_back(subject.get());
-        jobs.push_back(subject->job(1 + below(5)));
+        ASSERT_LE(*backlog, static_cast<int>(sequence->tokens.size()));
+        asked.push_back(sequence.get());
+        jobs.push_back(sequence->job(1 + below(5)));
       }
       rig.draft.propose(jobs, below(2) == 0 ? INT_MAX : below(40));
       for (size_t i = 0; i < jobs.size(); ++i) {
-        Reader& subject = *asked[i];
-        ASSERT_LE(std::ssize(subject.drafts), jobs[i].most);
-        ASSERT_EQ(subject.drafts,
-                  guess_naively(subject.tokens, static_cast<int>(subject.drafts.size()), kLetters));
-        guessed += subject.drafts.empty() ? 0 : 1;
-        const int hits = below(static_cast<int>(subject.drafts.size()) + 1);
-        subject.tokens.insert(subject.tokens.end(), subject.drafts.begin(),
-                              subject.drafts.begin() + hits);
-        subject.tokens.push_back(below(26));
+        DraftedSequence& sequence = *asked[i];
+        ASSERT_LE(std::ssize(sequence.drafts), jobs[i].most);
+        ASSERT_EQ(
+            sequence.drafts,
+            guess_naively(sequence.tokens, static_cast<int>(sequence.drafts.size()), kLetters));
+        guessed += sequence.drafts.empty() ? 0 : 1;
+        const int hits = below(static_cast<int>(sequence.drafts.size()) + 1);
+        sequence.tokens.insert(sequence.tokens.end(), sequence.drafts.begin(),
+                               sequence.drafts.begin() + hits);
+        sequence.tokens.push_back(below(26));
       }
-      std::erase_if(live, [&](const auto& subject) {
-        return subject->tokens.size() + 8 > kMaxTokens || below(20) == 0;
+      std::erase_if(live, [&](const auto& sequence) {
+        return sequence->tokens.size() + 8 > kMaxTokens || below(20) == 0;
       });
       const kv::BlockPool& pages = rig.draft.pages();
       ASSERT_EQ(pages.free_count() + pages.idle_count() + pages.in_use_count(), pages.capacity());

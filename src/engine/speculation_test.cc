@@ -14,11 +14,11 @@
 namespace inferno::engine {
 namespace {
 
-constexpr int kRequests = 24;
-constexpr int kLetters = 26;
+constexpr int kServedRequests = 24;
+constexpr int kPromptLetters = 26;
 
 // All events of one request, floats spelled exactly.
-class Transcript final : public request::EventSink {
+class ServedTranscript final : public request::EventSink {
  public:
   void on_event(request::TokenEvent event) override {
     for (const request::TokenOutput& token : event.tokens) {
@@ -78,7 +78,7 @@ request::Request repetitive_request(int index) {
   const int length = 3 + index * 7 % 60;
   const int kind = index % 8 == 7 ? index - 1 : index;  // each eighth is a choice of the one before
   for (int i = 0; i < (index % 8 == 7 ? 3 + kind * 7 % 60 : length); ++i)
-    request.prompt.push_back((i * 5 + kind * 3 + i / 7) % kLetters);
+    request.prompt.push_back((i * 5 + kind * 3 + i / 7) % kPromptLetters);
   request::SamplingParams& sampling = request.sampling;
   sampling.max_tokens = 5 + index * 3 % 50;
   sampling.seed = static_cast<uint64_t>(index);
@@ -100,7 +100,7 @@ request::Request repetitive_request(int index) {
   return request;
 }
 
-struct Result {
+struct ServedResult {
   std::vector<std::string> spelled;
   int64_t steps = 0;
   std::string metrics;
@@ -130,9 +130,9 @@ class Served {
                .proposer = proposer()},
               config_of(how)) {}
 
-  Result run(KnownTexts* texts = nullptr) {
-    std::vector<std::shared_ptr<Transcript>> sinks;
-    for (int i = 0; i < kRequests; ++i) {
+  ServedResult run(KnownTexts* texts = nullptr) {
+    std::vector<std::shared_ptr<ServedTranscript>> sinks;
+    for (int i = 0; i < kServedRequests; ++i) {
       request::Request request = repetitive_request(i);
       request.id = {static_cast<uint64_t>(i) + 1};
       request.arrival = clock_.now();
@@ -140,7 +140,7 @@ class Served {
       if (how_.timeout_s > 0.0 && i % 3 == 0) {
         request.deadline = after_seconds(clock_.now(), how_.timeout_s);
       }
-      sinks.push_back(std::make_shared<Transcript>());
+      sinks.push_back(std::make_shared<ServedTranscript>());
       core_.start(std::move(request), sinks.back());
       step();
     }
@@ -151,9 +151,9 @@ class Served {
       step();
     EXPECT_EQ(core_.pages().in_use_count(), 0);
     EXPECT_EQ(drafter_.held_page_count(), 0);
-    Result result;
-    for (int i = 0; i < kRequests; ++i) {
-      const Transcript& sink = *sinks[static_cast<size_t>(i)];
+    ServedResult result;
+    for (int i = 0; i < kServedRequests; ++i) {
+      const ServedTranscript& sink = *sinks[static_cast<size_t>(i)];
       EXPECT_TRUE(sink.is_done);
       result.spelled.push_back(sink.spelled);
       if (texts == nullptr) continue;
@@ -168,8 +168,8 @@ class Served {
 
   // Starts all requests, runs some steps and leaves them to the destructor's care.
   void run_unfinished(int steps) {
-    const auto sink = std::make_shared<Transcript>();
-    for (int i = 0; i < kRequests; ++i) {
+    const auto sink = std::make_shared<ServedTranscript>();
+    for (int i = 0; i < kServedRequests; ++i) {
       request::Request request = repetitive_request(i);
       request.id = {static_cast<uint64_t>(i) + 1};
       core_.start(std::move(request), sink);
@@ -233,7 +233,7 @@ class Speculation : public ::testing::Test {
   void SetUp() override { plain_ = Served({.name = "plain", .most_drafts = 0}, {}).run(&texts_); }
 
   KnownTexts texts_;
-  Result plain_;
+  ServedResult plain_;
 };
 
 TEST_F(Speculation, EveryEventIsTheSameAsWithout) {
@@ -267,7 +267,7 @@ TEST_F(Speculation, EveryEventIsTheSameAsWithout) {
   for (const Setting& how : settings) {
     SCOPED_TRACE(how.name);
     Served served(how, texts_);
-    const Result result = served.run();
+    const ServedResult result = served.run();
     for (size_t i = 0; i < plain_.spelled.size(); ++i)
       EXPECT_EQ(result.spelled[i], plain_.spelled[i]) << "request " << i;
     if (how.pages == 8) {
@@ -277,22 +277,23 @@ TEST_F(Speculation, EveryEventIsTheSameAsWithout) {
 }
 
 TEST_F(Speculation, RightGuessesSaveSteps) {
-  const Result plain =
+  const ServedResult plain =
       Served({.name = "plain", .most_drafts = 0, .spares_streams = false}, {}).run();
   EXPECT_LT(Served({.name = "right", .spares_streams = false}, texts_).run().steps * 1.8,
             plain.steps);
 }
 
 TEST_F(Speculation, ACancelledRequestLeavesTheOthersAsTheyAre) {
-  const Result result =
-      Served({.name = "cancelled", .lie_percent = 30, .cancelled = kRequests - 1}, texts_).run();
+  const ServedResult result =
+      Served({.name = "cancelled", .lie_percent = 30, .cancelled = kServedRequests - 1}, texts_)
+          .run();
   for (size_t i = 0; i + 1 < plain_.spelled.size(); ++i)
     EXPECT_EQ(result.spelled[i], plain_.spelled[i]) << "request " << i;
 }
 
 TEST_F(Speculation, ADraftModelSavesSteps) {
   // Most requests are sampled, and a greedy draft rarely guesses what a sampler draws.
-  const Result plain =
+  const ServedResult plain =
       Served({.name = "plain", .most_drafts = 0, .spares_streams = false}, {}).run();
   const Setting itself = {.name = "itself", .guesser = Guesser::kItself, .spares_streams = false};
   EXPECT_LT(Served(itself, texts_).run().steps * 1.1, plain.steps);
@@ -385,7 +386,7 @@ void expect_steps_without_heap(SpeculationMethod method) {
     request::Request request;
     request.id = {id};
     for (int i = 0; i < 150; ++i)
-      request.prompt.push_back((i * 7 + i / 26) % kLetters);
+      request.prompt.push_back((i * 7 + i / 26) % kPromptLetters);
     request.sampling.max_tokens = 400;
     request.sampling.ignore_eos = true;
     request.sampling.seed = id;

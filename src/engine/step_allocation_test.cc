@@ -4,8 +4,8 @@
 #include <filesystem>
 #include <numeric>
 
+#include "base/conformance_data.h"
 #include "engine/allocation_counter.h"
-#include "model/conformance_data.h"
 #include "model/decoder.h"
 
 namespace inferno::engine {
@@ -19,7 +19,7 @@ TEST_P(StepAllocation, AForwardPassTakesNothingFromTheHeap) {
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
   GTEST_SKIP() << "sanitizers bring a heap of their own";
 #endif
-  const fs::path path = model::conformance_models() / GetParam();
+  const fs::path path = conformance_data("models") / GetParam();
   if (!fs::exists(path)) GTEST_SKIP() << path << " is absent";
   auto checkpoint = model::Checkpoint::open(path);
   ASSERT_TRUE(checkpoint) << checkpoint.error().message;

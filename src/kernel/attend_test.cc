@@ -17,8 +17,6 @@
 namespace inferno::kernel {
 namespace {
 
-constexpr float kInfinity = std::numeric_limits<float>::infinity();
-constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
 constexpr KvType kKvTypes[] = {KvType::kF32, KvType::kF16, KvType::kBF16, KvType::kInt8};
 
 struct Shape {
@@ -255,6 +253,7 @@ TEST(Attend, AgreesWithDoublePrecision) {
 }
 
 TEST(Attend, IsTheSameInEveryTable) {
+  if (tables_of_this_cpu().size() == 1) GTEST_SKIP() << "this CPU has the plain table only";
   for (const Shape& shape : shapes()) {
     Sequence sequence(shape);
     const auto expected =

@@ -40,7 +40,7 @@ TEST(Encode, Float16IsTheNearest) {
 }
 
 // Squared error over squared values.
-double relative_error(const std::vector<float>& got, const std::vector<float>& want) {
+double relative_squared_error(const std::vector<float>& got, const std::vector<float>& want) {
   double error = 0.0, power = 0.0;
   for (size_t i = 0; i < want.size(); ++i) {
     error += std::pow(static_cast<double>(got[i]) - static_cast<double>(want[i]), 2);
@@ -74,14 +74,14 @@ std::vector<float> rounded_between_extremes(const std::vector<float>& values) {
 
 TEST(Encode, EightBitsKeepNormalWeightsToOneInThirtyThousand) {
   const std::vector<float> values = normal_values(65536, 1);
-  EXPECT_LT(relative_error(there_and_back(TensorType::kQ8_0, values), values), 4e-5);
+  EXPECT_LT(relative_squared_error(there_and_back(TensorType::kQ8_0, values), values), 4e-5);
 }
 
 TEST(Encode, FourBitSearchBeatsRoundingBetweenExtremes) {
   const std::vector<float> values = normal_values(65536, 2);
-  const double plain = relative_error(rounded_between_extremes(values), values);
-  const double q4_1 = relative_error(there_and_back(TensorType::kQ4_1, values), values);
-  const double q4_k = relative_error(there_and_back(TensorType::kQ4_K, values), values);
+  const double plain = relative_squared_error(rounded_between_extremes(values), values);
+  const double q4_1 = relative_squared_error(there_and_back(TensorType::kQ4_1, values), values);
+  const double q4_k = relative_squared_error(there_and_back(TensorType::kQ4_K, values), values);
   RecordProperty("plain", std::to_string(plain));
   RecordProperty("q4_1", std::to_string(q4_1));
   RecordProperty("q4_k", std::to_string(q4_k));

@@ -30,6 +30,7 @@
 namespace inferno::kernel::layout {
 
 inline constexpr int kPanelOutputs = 16;
+inline constexpr int kPanelPair = 2;  // panels that products of many rows work on at once
 inline constexpr int kStepBytes = 64;
 inline constexpr int kGroup = 32;          // k per scale of kQ4, kQ5, kQ8
 inline constexpr int kSuperBlock = 256;    // k per super-block

@@ -13,6 +13,7 @@
 // Names of this file's own for the wrappers of tile instructions.
 #define INFERNO_ISA matmul_bf16_test
 #include "kernel/isa/amx_tiles.h"
+#undef INFERNO_ISA
 
 namespace inferno::kernel {
 namespace {

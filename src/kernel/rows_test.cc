@@ -14,9 +14,6 @@
 namespace inferno::kernel {
 namespace {
 
-constexpr float kInfinity = std::numeric_limits<float>::infinity();
-constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
-
 std::vector<float> random_row(int count, unsigned seed, float spread = 3.0f) {
   std::mt19937 generator(seed);
   std::normal_distribution<float> normal(0.0f, spread);

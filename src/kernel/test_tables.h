@@ -1,16 +1,21 @@
-// For tests: the tables this CPU can run, and comparison to the bit.
+// For tests: the tables this CPU can run, comparison to the bit, and the floats that are not
+// numbers.
 #pragma once
 
 #include <bit>
 #include <cmath>
 #include <cstdint>
 #include <cstring>
+#include <limits>
 #include <span>
 #include <vector>
 
 #include "kernel/kernels.h"
 
 namespace inferno::kernel {
+
+inline constexpr float kInfinity = std::numeric_limits<float>::infinity();
+inline constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
 
 // kPlain first.
 inline std::vector<const KernelTable*> tables_of_this_cpu() {

@@ -17,7 +17,7 @@ namespace {
 // A chain of blocks over an alphabet of three, as a number: the path from the root in base 4. Up to
 // 31 blocks deep.
 using Path = uint64_t;
-constexpr Path kNoPath = 0;
+constexpr Path kRootPath = 0;  // as a name: none
 constexpr int kMaxDepth = 12;
 
 Path child_of(Path parent, uint64_t symbol) {
@@ -47,7 +47,7 @@ int agreeing_tokens(const Tokens& held, const Tokens& wanted) {
 
 int depth_of(Path path) {
   int blocks = 0;
-  for (; parent_of(path) != kNoPath; path = parent_of(path))
+  for (; parent_of(path) != kRootPath; path = parent_of(path))
     ++blocks;
   return blocks;
 }
@@ -55,17 +55,19 @@ int depth_of(Path path) {
 struct NaivePool {
   struct Page {
     int references = 0;
-    Path name = kNoPath;  // kNoPath: none
-    Tokens tail{};        // in place of a name
-    Path after = kNoPath;
+    Path name = kRootPath;
+    Tokens tail{};  // in place of a name
+    Path after = kRootPath;
     uint64_t uses = 0;
     uint64_t used_last = 0;
     uint64_t rank = 0;
     uint64_t arrival = 0;
 
-    bool is_named() const { return name != kNoPath || !tail.empty(); }
-    Tokens tokens() const { return name != kNoPath ? tokens_of(name) : tail; }
-    int depth() const { return name != kNoPath ? depth_of(name) : after ? depth_of(after) + 1 : 0; }
+    bool is_named() const { return name != kRootPath || !tail.empty(); }
+    Tokens tokens() const { return name != kRootPath ? tokens_of(name) : tail; }
+    int depth() const {
+      return name != kRootPath ? depth_of(name) : after ? depth_of(after) + 1 : 0;
+    }
   };
   EvictionPolicyKind kind{};
   std::map<uint32_t, Page> pages;
@@ -138,7 +140,7 @@ struct NaivePool {
     std::optional<uint32_t> best;
     for (const auto& [id, page] : pages) {
       if (page.references > 0 || !page.is_named()) continue;
-      if (kind != EvictionPolicyKind::kLru && page.name != kNoPath && has_child(page.name))
+      if (kind != EvictionPolicyKind::kLru && page.name != kRootPath && has_child(page.name))
         continue;
       if (best) {
         const Page& other = pages.at(*best);
@@ -161,19 +163,19 @@ struct NaivePool {
 struct Holder {
   struct Held {
     uint32_t page = 0;
-    Path name = kNoPath;  // kNoPath: not published
+    Path name = kRootPath;  // not published
   };
   std::vector<Held> held;
 
   Path published_path() const {
     for (auto it = held.rbegin(); it != held.rend(); ++it) {
-      if (it->name != kNoPath) return it->name;
+      if (it->name != kRootPath) return it->name;
     }
-    return kNoPath;
+    return kRootPath;
   }
   size_t published_count() const {
     size_t count = 0;
-    while (count < held.size() && held[count].name != kNoPath)
+    while (count < held.size() && held[count].name != kRootPath)
       ++count;
     return count;
   }
@@ -256,7 +258,7 @@ class Comparison {
       EXPECT_FALSE(entry.is_named());
     } else {
       EXPECT_EQ(page->value, *victim);
-      EXPECT_FALSE(entry.name != kNoPath && naive_.has_child(entry.name))
+      EXPECT_FALSE(entry.name != kRootPath && naive_.has_child(entry.name))
           << "evicted before the blocks behind it";
       naive_.clock = std::max(naive_.clock, entry.rank);
       ++evictions_;
@@ -277,7 +279,7 @@ class Comparison {
     const uint32_t own = holder.held[block].page;
     const Tokens tokens = tokens_of(name);
     const std::optional<uint32_t> known = naive_.holder(name);
-    ASSERT_EQ(naive_.pages[own].name, kNoPath);
+    ASSERT_EQ(naive_.pages[own].name, kRootPath);
     const PageId result =
         pool_.publish({own}, hash_at(name), {.after = end_of(holder, block), .tokens = tokens});
     ASSERT_EQ(result.value, known.value_or(own));
@@ -398,10 +400,10 @@ class Comparison {
       ASSERT_EQ(pool_.reference_count({id}), page.references);
       ASSERT_EQ(pool_.is_named({id}), page.is_named());
       if (!page.is_named()) continue;
-      if (page.name != kNoPath) {
+      if (page.name != kRootPath) {
         ASSERT_EQ(pool_.find(hash_at(page.name)), PageId{id});
       }
-      ASSERT_TRUE(page.after == kNoPath || naive_.holder(page.after)) << id << " is orphaned";
+      ASSERT_TRUE(page.after == kRootPath || naive_.holder(page.after)) << id << " is orphaned";
     }
   }
 

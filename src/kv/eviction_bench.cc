@@ -27,6 +27,7 @@
 #include <unordered_set>
 #include <vector>
 
+#include "base/conformance_data.h"
 #include "kv/block_table.h"
 
 namespace inferno::kv {
@@ -45,7 +46,7 @@ struct TraceRequest {
 };
 
 std::filesystem::path trace_path() {
-  return std::filesystem::path(INFERNO_SOURCE_DIR) / "../shared/traces/mooncake_conversation.jsonl";
+  return conformance_data("traces") / "mooncake_conversation.jsonl";
 }
 
 // Empty when the file is not there or not of the format.

@@ -8,7 +8,7 @@ namespace {
 using ::testing::HasSubstr;
 
 // Due at `due_s`, sent 10 ms later, first chunk after 100 ms, then a chunk each 20 ms.
-RequestRecord completed_at(double due_s, int tokens) {
+RequestRecord completed_due_at(double due_s, int tokens) {
   RequestRecord record;
   record.outcome = Outcome::kCompleted;
   record.status = 200;
@@ -38,7 +38,7 @@ Summary summary_of(const std::vector<RequestRecord>& records, SummaryOptions opt
 }
 
 TEST(Summary, HasTheMetricsOfHandMadeRecords) {
-  const Summary s = summary_of({completed_at(0.0, 11), completed_at(0.5, 1)});
+  const Summary s = summary_of({completed_due_at(0.0, 11), completed_due_at(0.5, 1)});
   EXPECT_EQ(s.completed_count, 2U);
   EXPECT_EQ(s.input_tokens, 10);
   EXPECT_EQ(s.output_tokens, 12);
@@ -55,7 +55,7 @@ TEST(Summary, HasTheMetricsOfHandMadeRecords) {
 
 TEST(Summary, CountsOutcomesApart) {
   const Summary s =
-      summary_of({completed_at(0.0, 2), failed(Outcome::kRejected, 429, "busy"),
+      summary_of({completed_due_at(0.0, 2), failed(Outcome::kRejected, 429, "busy"),
                   failed(Outcome::kStatus, 400, "bad"), failed(Outcome::kUnfinished, 200, "")});
   EXPECT_EQ(s.request_count, 4U);
   EXPECT_EQ(s.completed_count, 1U);
@@ -67,7 +67,7 @@ TEST(Summary, CountsOutcomesApart) {
 TEST(Summary, PeaksAreOfTheFullestSecond) {
   // Chunks: 11 in second 0 (0.1 to 0.3), 11 in second 5, twice.
   const Summary s =
-      summary_of({completed_at(0.0, 11), completed_at(5.0, 11), completed_at(5.1, 11)});
+      summary_of({completed_due_at(0.0, 11), completed_due_at(5.0, 11), completed_due_at(5.1, 11)});
   EXPECT_EQ(s.peak_output_tokens_per_s, 22.0);
   EXPECT_EQ(s.peak_concurrent, 2);
 }
@@ -83,29 +83,32 @@ TEST(Goodput, NeedsEveryTarget) {
   SummaryOptions options;
   options.targets = {*parse_target("ttft:100.5"), *parse_target("e2el:250")};
   // E2EL 300 ms is too late, 100 ms is in time.
-  EXPECT_EQ(summary_of({completed_at(0.0, 11), completed_at(0.0, 1)}, options).good_count, 1U);
+  EXPECT_EQ(summary_of({completed_due_at(0.0, 11), completed_due_at(0.0, 1)}, options).good_count,
+            1U);
   options.targets[0].limit_ms = 50.0;
-  EXPECT_EQ(summary_of({completed_at(0.0, 11), completed_at(0.0, 1)}, options).good_count, 0U);
+  EXPECT_EQ(summary_of({completed_due_at(0.0, 11), completed_due_at(0.0, 1)}, options).good_count,
+            0U);
 }
 
 TEST(Goodput, TpotOfASingleTokenIsZero) {
   SummaryOptions options;
   options.targets = {*parse_target("tpot:1")};
-  EXPECT_EQ(summary_of({completed_at(0.0, 1), completed_at(0.0, 2)}, options).good_count, 1U);
+  EXPECT_EQ(summary_of({completed_due_at(0.0, 1), completed_due_at(0.0, 2)}, options).good_count,
+            1U);
 }
 
 TEST(Goodput, AClassesOwnTargetReplacesTheGeneralOne) {
   SummaryOptions options;
   options.classes = {"interactive", "batch"};
   options.targets = {*parse_target("ttft:50"), *parse_target("batch.ttft:1000")};
-  RequestRecord batch = completed_at(0.0, 3);
+  RequestRecord batch = completed_due_at(0.0, 3);
   batch.class_index = 1;
-  EXPECT_FALSE(is_good(completed_at(0.0, 3), options));
+  EXPECT_FALSE(is_good(completed_due_at(0.0, 3), options));
   EXPECT_TRUE(is_good(batch, options));
 }
 
 TEST(Goodput, WithoutTargetsEveryCompletedRequestIsGood) {
-  EXPECT_TRUE(is_good(completed_at(0.0, 3), {}));
+  EXPECT_TRUE(is_good(completed_due_at(0.0, 3), {}));
   EXPECT_FALSE(is_good(failed(Outcome::kBroken, 200, ""), {}));
 }
 
@@ -125,7 +128,7 @@ TEST(Target, IsMetricAndMilliseconds) {
 
 TEST(Failures, AreGroupedWithTheFirstExample) {
   const std::vector<RequestRecord> records{
-      completed_at(0.0, 2), failed(Outcome::kStatus, 400, "first"),
+      completed_due_at(0.0, 2), failed(Outcome::kStatus, 400, "first"),
       failed(Outcome::kStatus, 400, "second"), failed(Outcome::kTimeout, 0, "late"),
       failed(Outcome::kUnfinished, 0, "")};
   const auto groups = failures_of(records);

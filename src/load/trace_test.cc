@@ -6,6 +6,8 @@
 #include <fstream>
 #include <iterator>
 
+#include "base/conformance_data.h"
+
 namespace inferno::load {
 namespace {
 
@@ -28,7 +30,7 @@ Result<std::vector<TraceRow>> parse(std::string_view text) {
 }
 
 std::string shared_trace(const std::string& name) {
-  const auto path = std::filesystem::path(INFERNO_SOURCE_DIR) / "../shared/traces" / name;
+  const auto path = conformance_data("traces") / name;
   std::ifstream file(path);
   return {std::istreambuf_iterator<char>(file), {}};
 }

@@ -9,7 +9,7 @@
 #include <boost/json/value.hpp>
 #include <cstdlib>
 
-#include "model/conformance_data.h"
+#include "base/conformance_data.h"
 #include "model/gguf.h"
 #include "model/gguf_test_writer.h"
 #include "model/json_file.h"
@@ -353,7 +353,7 @@ void PrintTo(const Form& form, std::ostream* out) {
 
 class CheckpointConformance : public ::testing::TestWithParam<Form> {
  protected:
-  std::filesystem::path folder() const { return conformance_models() / GetParam().model; }
+  std::filesystem::path folder() const { return conformance_data("models") / GetParam().model; }
   void SetUp() override {
     if (!std::filesystem::exists(folder())) GTEST_SKIP() << "no conformance model at " << folder();
   }
@@ -414,7 +414,7 @@ std::vector<uint8_t> unpermuted(const Tensor& tensor, int head_width) {
 }
 
 TEST_P(CheckpointTwins, FolderAndGgufAreTheSameModel) {
-  const std::filesystem::path folder = conformance_models() / GetParam();
+  const std::filesystem::path folder = conformance_data("models") / GetParam();
   if (!std::filesystem::exists(folder)) GTEST_SKIP() << "no conformance model at " << folder;
   const auto hub = opened(folder / "hf");
   const auto gguf = opened(folder / "model-f32.gguf");
@@ -487,7 +487,7 @@ INSTANTIATE_TEST_SUITE_P(Models, CheckpointTwins,
 class CheckpointExperts : public ::testing::TestWithParam<Form> {};
 
 TEST_P(CheckpointExperts, FolderAndGgufHoldTheSame) {
-  const std::filesystem::path folder = conformance_models() / GetParam().model;
+  const std::filesystem::path folder = conformance_data("models") / GetParam().model;
   if (!std::filesystem::exists(folder)) GTEST_SKIP() << "no conformance model at " << folder;
   const auto hub = opened(folder / "hf");
   const auto gguf = opened(folder / GetParam().path);
@@ -555,7 +555,7 @@ std::vector<std::string> parts_of(const std::string& text, const std::string& se
 }
 
 TEST_P(CheckpointTokenizers, AGgufWithoutTensorsTokenizes) {
-  const std::filesystem::path path = conformance_tokenizers() / GetParam();
+  const std::filesystem::path path = conformance_data("tokenizers") / GetParam();
   if (!std::filesystem::exists(path)) GTEST_SKIP() << "no vocabulary at " << path;
   const auto checkpoint = opened(path, kVocabulary);
   ASSERT_TRUE(checkpoint);

@@ -5,10 +5,13 @@
 
 #include "base/check.h"
 #include "base/sizes.h"
+#include "kernel/formats.h"
 #include "model/activate.h"
 
 namespace inferno::model {
 namespace {
+
+using kernel::layout::kPanelPair;
 
 constexpr size_t kScratchBytes =
     std::max(kernel::kMatmulScratchBytes, kernel::kAttentionScratchBytes);
@@ -387,7 +390,7 @@ void Decoder::ffn_block(int layer) {
   norm_input(hidden_, w.ffn_norm, layer_->row_count, consumers);
   const Product gate{.linear = &w.gate, .y = gate_, .stride = width, .accumulate = false};
   const Product up{.linear = &w.up, .y = up_, .stride = width, .accumulate = false};
-  pool_.parallel_for(w.gate.panel_count(), kPanelGrain, [&](Range panels, int worker) {
+  pool_.parallel_for(w.gate.panel_count(), kPanelPair, [&](Range panels, int worker) {
     multiply_panels(gate, layer_->row_count, panels, worker);
     multiply_panels(up, layer_->row_count, panels, worker);
     const int begin = panels.begin * 16;
@@ -496,7 +499,7 @@ void Decoder::multiply(std::span<const Product> products, int rows) {
   int panel_count = 0;
   for (const Product& product : products)
     panel_count += product.linear->panel_count();
-  pool_.parallel_for(panel_count, kPanelGrain, [&](Range range, int worker) {
+  pool_.parallel_for(panel_count, kPanelPair, [&](Range range, int worker) {
     int first = 0;  // panel of the whole group at which this product begins
     for (const Product& product : products) {
       const int count = product.linear->panel_count();

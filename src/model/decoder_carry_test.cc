@@ -6,7 +6,7 @@
 #include <numeric>
 #include <random>
 
-#include "model/conformance_data.h"
+#include "base/conformance_data.h"
 #include "model/decoder.h"
 
 namespace inferno::model {
@@ -22,7 +22,7 @@ constexpr int kCarried = 23;
 class DecoderCarry : public ::testing::TestWithParam<const char*> {
  protected:
   void SetUp() override {
-    const fs::path path = conformance_models() / GetParam() / "model-f32.gguf";
+    const fs::path path = conformance_data("models") / GetParam() / "model-f32.gguf";
     if (!fs::exists(path)) GTEST_SKIP() << path << " is absent";
     auto checkpoint = Checkpoint::open(path);
     ASSERT_TRUE(checkpoint) << checkpoint.error().message;

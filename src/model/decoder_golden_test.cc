@@ -11,7 +11,7 @@
 #include <iterator>
 #include <numeric>
 
-#include "model/conformance_data.h"
+#include "base/conformance_data.h"
 #include "model/decoder.h"
 #include "token/tokenizer.h"
 
@@ -231,7 +231,7 @@ class DecoderGolden : public ::testing::TestWithParam<GoldenCase> {};
 
 TEST_P(DecoderGolden, LogitsAndGreedyTokensAgreeWithTheReference) {
   const GoldenCase& test = GetParam();
-  const fs::path folder = conformance_models() / test.folder;
+  const fs::path folder = conformance_data("models") / test.folder;
   if (!fs::exists(folder)) GTEST_SKIP() << folder << " is absent";
   const json::value golden = read_json(folder / "golden.json");
   boost::system::error_code trouble;
@@ -244,7 +244,7 @@ TEST_P(DecoderGolden, LogitsAndGreedyTokensAgreeWithTheReference) {
 
 TEST_P(DecoderGolden, TokenizerGivesTheSameIds) {
   const GoldenCase& test = GetParam();
-  const fs::path folder = conformance_models() / test.folder;
+  const fs::path folder = conformance_data("models") / test.folder;
   if (!fs::exists(folder)) GTEST_SKIP() << folder << " is absent";
   const json::value golden = read_json(folder / "golden.json");
   auto runner = Runner::open(folder / test.model, kernel::KvType::kF32);
@@ -289,7 +289,7 @@ INSTANTIATE_TEST_SUITE_P(Packed, DecoderGolden,
                                            GoldenCase{"llama-fp8-block", "hf", "", 1.0f}));
 
 TEST(DecoderGoldenQuantized, EveryGgufTypeAgreesWithItsDequantizedWeights) {
-  const fs::path folder = conformance_models() / "llama-quantized";
+  const fs::path folder = conformance_data("models") / "llama-quantized";
   if (!fs::exists(folder)) GTEST_SKIP() << folder << " is absent";
   const json::value golden = read_json(folder / "golden.json");
   int checked = 0;
@@ -327,7 +327,7 @@ class RealModel : public ::testing::TestWithParam<std::pair<const char*, const c
 
 TEST_P(RealModel, GreedyTokensFollowTheReferences) {
   const auto& [name, file] = GetParam();
-  const fs::path reference = conformance_models() / "real" / (std::string(name) + ".json");
+  const fs::path reference = conformance_data("models") / "real" / (std::string(name) + ".json");
   const char* cache = std::getenv("XDG_CACHE_HOME");
   const char* home = std::getenv("HOME");
   const fs::path model =

@@ -12,8 +12,8 @@
 #include <string>
 #include <vector>
 
+#include "base/conformance_data.h"
 #include "kernel/kernels.h"
-#include "model/conformance_data.h"
 #include "model/gguf.h"
 #include "model/sha256_test_data.h"
 
@@ -32,7 +32,7 @@ std::vector<float> dequantized(const Tensor& tensor) {
 class DequantizeGolden : public testing::Test {
  protected:
   void SetUp() override {
-    folder_ = conformance_models() / "llama-quantized";
+    folder_ = conformance_data("models") / "llama-quantized";
     std::ifstream file(folder_ / "golden.json");
     if (!file) GTEST_SKIP() << "no conformance files at " << folder_;
     golden_ = boost::json::parse(file).as_object();

@@ -9,10 +9,8 @@
 namespace inferno::model {
 namespace {
 
+using kernel::layout::kPanelPair;
 using kernel::layout::kRoundedTileRows;
-
-// Products of many rows work on pairs of panels.
-constexpr int kPair = 2;
 
 // Reading a panel costs as much as multiplying it with so many rows.
 constexpr int kReadingRows = 8;
@@ -73,7 +71,7 @@ void ExpertGroups::lay_out_tiles() {
 }
 
 void ExpertGroups::share_out() {
-  const int pairs = (panel_count_ + kPair - 1) / kPair;
+  const int pairs = (panel_count_ + kPanelPair - 1) / kPanelPair;
   const int64_t rows = int64_t{kReadingRows} * static_cast<int64_t>(groups_.size()) +
                        static_cast<int64_t>(slots_.size());
   const int64_t coarseness = 1 + rows * pairs / kMostUnits;
@@ -87,15 +85,15 @@ void ExpertGroups::share_out() {
 }
 
 Range ExpertGroups::panels_in(const Group& group, Range units) const {
-  const int pairs = (panel_count_ + kPair - 1) / kPair;
+  const int pairs = (panel_count_ + kPanelPair - 1) / kPanelPair;
   // A pair belongs where its first unit lies.
   const auto first_pair_from = [&](int unit) {
     const int within = unit - group.first_unit;
     if (within <= 0) return 0;
     return std::min((within + group.pair_units - 1) / group.pair_units, pairs);
   };
-  return {std::min(first_pair_from(units.begin) * kPair, panel_count_),
-          std::min(first_pair_from(units.end) * kPair, panel_count_)};
+  return {std::min(first_pair_from(units.begin) * kPanelPair, panel_count_),
+          std::min(first_pair_from(units.end) * kPanelPair, panel_count_)};
 }
 
 }  // namespace inferno::model

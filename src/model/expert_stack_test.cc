@@ -9,11 +9,11 @@
 #include <fstream>
 #include <random>
 
+#include "base/conformance_data.h"
 #include "base/sizes.h"
 #include "kernel/encode.h"
 #include "kernel/matmul_test_data.h"
 #include "model/checkpoint.h"
-#include "model/conformance_data.h"
 #include "model/safetensors_test_writer.h"
 #include "model/sha256_test_data.h"
 
@@ -308,7 +308,7 @@ void put_transposed(const MatrixSource& matrix, PlaceInStack at, std::vector<flo
 class Mxfp4Conformance : public ::testing::TestWithParam<const char*> {};
 
 TEST_P(Mxfp4Conformance, EveryMatrixHasTheExpectedBits) {
-  const fs::path folder = conformance_models() / "gptoss-mxfp4";
+  const fs::path folder = conformance_data("models") / "gptoss-mxfp4";
   if (!fs::exists(folder)) GTEST_SKIP() << folder << " is absent";
   std::ifstream file(folder / "golden.json");
   const boost::json::value golden = boost::json::parse(file);

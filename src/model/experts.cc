@@ -12,6 +12,7 @@ namespace inferno::model {
 namespace {
 
 using kernel::ActivationKind;
+using kernel::layout::kPanelPair;
 using kernel::layout::kRoundedTileRows;
 
 // Outputs of a tile for each row of the largest batch: results of a few panels stay in the cache
@@ -243,7 +244,7 @@ void Experts::convert_activated(const LayerWeights& layer) {
 
 void Experts::down(const LayerWeights& layer) {
   const int panel_count = (parts_.config.width + 15) / 16;
-  parts_.pool.parallel_for(panel_count, kPanelGrain, [&](Range all, int worker) {
+  parts_.pool.parallel_for(panel_count, kPanelPair, [&](Range all, int worker) {
     for (const ExpertGroups::Group& group : groups_.groups()) {
       Range panels = all;
       while (panels.begin < panels.end) {

@@ -7,7 +7,7 @@
 #include <functional>
 #include <limits>
 
-#include "model/conformance_data.h"
+#include "base/conformance_data.h"
 #include "model/gguf_test_writer.h"
 
 namespace inferno::model {
@@ -487,7 +487,7 @@ TEST(GgufSplit, WrongSiblingsAreRefused) {
 // --- real files ---------------------------------------------------------------------------------
 
 TEST(GgufRealFiles, EveryConformanceModelIsRead) {
-  const std::filesystem::path models = conformance_models();
+  const std::filesystem::path models = conformance_data("models");
   if (!std::filesystem::exists(models)) GTEST_SKIP() << "no conformance models at " << models;
   int count = 0;
   for (const auto& entry : std::filesystem::recursive_directory_iterator(models)) {
@@ -503,7 +503,7 @@ TEST(GgufRealFiles, EveryConformanceModelIsRead) {
 }
 
 TEST(GgufRealFiles, AllBytesOfThe24QuantizedFilesBelongToTensors) {
-  const std::filesystem::path folder = conformance_models() / "llama-quantized";
+  const std::filesystem::path folder = conformance_data("models") / "llama-quantized";
   if (!std::filesystem::exists(folder)) GTEST_SKIP() << "no quantized models at " << folder;
   for (const auto& entry : std::filesystem::directory_iterator(folder)) {
     if (entry.path().extension() != ".gguf") continue;

@@ -14,12 +14,12 @@
 #include <map>
 #include <random>
 
+#include "base/conformance_data.h"
 #include "base/mapped_file.h"
 #include "base/sizes.h"
 #include "kernel/encode.h"
 #include "kernel/matmul_test_data.h"
 #include "model/checkpoint.h"
-#include "model/conformance_data.h"
 #include "model/safetensors_test_writer.h"
 #include "model/sha256_test_data.h"
 
@@ -456,7 +456,7 @@ TEST(PackedMatrix, WideScalesBecomeTheSixteenBitsThatHoldThem) {
 class PackedConformance : public ::testing::TestWithParam<const char*> {
  protected:
   void SetUp() override {
-    folder_ = conformance_models() / GetParam();
+    folder_ = conformance_data("models") / GetParam();
     if (!fs::exists(folder_)) GTEST_SKIP() << folder_ << " is absent";
     std::ifstream file(folder_ / "golden.json");
     golden_ = json::parse(file).as_object();

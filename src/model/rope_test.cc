@@ -7,14 +7,14 @@
 namespace inferno::model {
 namespace {
 
-ModelConfig config_of(int rope_width) {
+ModelConfig rope_config(int rope_width) {
   ModelConfig config;
   config.rope_width = rope_width;
   return config;
 }
 
 TEST(Rope, AgreesWithTheLibrarysSineAndCosineUpToAMillionPositions) {
-  const Rope rope(config_of(64), 10000.0f, {}, {});
+  const Rope rope(rope_config(64), 10000.0f, {}, {});
   ASSERT_EQ(rope.pair_count(), 32);
   std::vector<float> cos(32);
   std::vector<float> sin(32);
@@ -30,9 +30,9 @@ TEST(Rope, AgreesWithTheLibrarysSineAndCosineUpToAMillionPositions) {
 }
 
 TEST(Rope, LinearScalingIsTheRotationOfAnEarlierPosition) {
-  const Rope plain(config_of(32), 500000.0f, {}, {});
-  const Rope scaled(config_of(32), 500000.0f, {.kind = RopeScaling::Kind::kLinear, .factor = 4.0f},
-                    {});
+  const Rope plain(rope_config(32), 500000.0f, {}, {});
+  const Rope scaled(rope_config(32), 500000.0f,
+                    {.kind = RopeScaling::Kind::kLinear, .factor = 4.0f}, {});
   std::vector<float> a(32);
   std::vector<float> b(32);
   plain.angles(25, a.data(), a.data() + 16);
@@ -47,8 +47,8 @@ TEST(Rope, Llama3KeepsShortWavelengthsAndStretchesLongOnes) {
                             .low_freq_factor = 1.0f,
                             .high_freq_factor = 4.0f,
                             .original_context = 8192};
-  const Rope plain(config_of(128), 500000.0f, {}, {});
-  const Rope scaled(config_of(128), 500000.0f, scaling, {});
+  const Rope plain(rope_config(128), 500000.0f, {}, {});
+  const Rope scaled(rope_config(128), 500000.0f, scaling, {});
   std::vector<float> a(128);
   std::vector<float> b(128);
   plain.angles(1, a.data(), a.data() + 64);
@@ -59,8 +59,8 @@ TEST(Rope, Llama3KeepsShortWavelengthsAndStretchesLongOnes) {
 
 TEST(Rope, FactorsDivideFrequencies) {
   const std::vector<float> factors = {1.0f, 2.0f};
-  const Rope plain(config_of(4), 100.0f, {}, {});
-  const Rope divided(config_of(4), 100.0f, {}, factors);
+  const Rope plain(rope_config(4), 100.0f, {}, {});
+  const Rope divided(rope_config(4), 100.0f, {}, factors);
   std::vector<float> a(4);
   std::vector<float> b(4);
   plain.angles(3, a.data(), a.data() + 2);
@@ -72,7 +72,7 @@ TEST(Rope, FactorsDivideFrequencies) {
 TEST(Rope, YarnMultipliesBothBySomethingThatGrowsWithTheFactor) {
   const RopeScaling scaling{
       .kind = RopeScaling::Kind::kYarn, .factor = 32.0f, .original_context = 4096};
-  const Rope rope(config_of(64), 150000.0f, scaling, {});
+  const Rope rope(rope_config(64), 150000.0f, scaling, {});
   std::vector<float> cos(32);
   std::vector<float> sin(32);
   rope.angles(0, cos.data(), sin.data());

@@ -5,7 +5,7 @@
 
 #include <cstdlib>
 
-#include "model/conformance_data.h"
+#include "base/conformance_data.h"
 #include "model/gguf_test_writer.h"
 
 namespace inferno::model {
@@ -14,7 +14,7 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
-std::vector<uint8_t> file_of(std::string_view header, size_t data_bytes) {
+std::vector<uint8_t> raw_file(std::string_view header, size_t data_bytes) {
   ByteWriter writer;
   writer.put<uint64_t>(header.size()).raw(header);
   for (size_t i = 0; i < data_bytes; ++i)
@@ -34,7 +34,7 @@ Result<Safetensors> parse_safetensors(const std::vector<uint8_t>& bytes) {
 }
 
 TEST(Safetensors, FindsTensorsInPlace) {
-  const std::vector<uint8_t> bytes = file_of(kGood, 19);
+  const std::vector<uint8_t> bytes = raw_file(kGood, 19);
   const Result<Safetensors> file = parse_safetensors(bytes);
   ASSERT_TRUE(file) << file.error().message;
   EXPECT_EQ(file->entries().size(), 4u);
@@ -53,7 +53,7 @@ TEST(Safetensors, FindsTensorsInPlace) {
 }
 
 TEST(Safetensors, EightBitFloatsHaveNoTensorType) {
-  const std::vector<uint8_t> bytes = file_of(kGood, 19);
+  const std::vector<uint8_t> bytes = raw_file(kGood, 19);
   const Result<Safetensors> file = parse_safetensors(bytes);
   ASSERT_TRUE(file) << file.error().message;
   EXPECT_THAT(file->tensor(*file->find("c")).error().message, HasSubstr("F8_E4M3"));
@@ -68,28 +68,28 @@ TEST(Safetensors, KnowsTheWidthOfEveryDtype) {
     const std::string header = fmt::format(
         R"({{"t":{{"dtype":"{}","shape":[5],"data_offsets":[0,{}]}}}})", dtype, 5 * width);
     const Result<Safetensors> file =
-        parse_safetensors(file_of(header, static_cast<size_t>(5 * width)));
+        parse_safetensors(raw_file(header, static_cast<size_t>(5 * width)));
     ASSERT_TRUE(file) << file.error().message;
     EXPECT_EQ(name_of(file->entries()[0].type), dtype);
   }
 }
 
 TEST(Safetensors, EveryTruncationOfAFileIsAnError) {
-  const std::vector<uint8_t> bytes = file_of(kGood, 19);
+  const std::vector<uint8_t> bytes = raw_file(kGood, 19);
   for (size_t length = 0; length < bytes.size(); ++length) {
     const std::vector<uint8_t> part(bytes.begin(), bytes.begin() + static_cast<ptrdiff_t>(length));
     ASSERT_FALSE(parse_safetensors(part)) << length;
   }
 }
 
-struct HostileFolder {
+struct HostileHeader {
   const char* name;
   std::string header;
   size_t data_bytes;
   const char* detail;
 };
 
-void PrintTo(const HostileFolder& hostile, std::ostream* out) {
+void PrintTo(const HostileHeader& hostile, std::ostream* out) {
   *out << hostile.name;
 }
 
@@ -105,7 +105,7 @@ std::string two(std::string_view first, std::string_view second) {
       first, second);
 }
 
-const HostileFolder kHostileFolders[] = {
+const HostileHeader kHostileHeaders[] = {
     {"no header", "", 0, "begin"},
     {"not an object", "[]", 0, "begin"},
     {"white space first", " {}", 0, "begin"},
@@ -141,18 +141,18 @@ const HostileFolder kHostileFolders[] = {
     {"bytes behind the last tensor", tensor("\"U8\"", "[4]", "[0,4]"), 5, "file has 5"},
 };
 
-class SafetensorsHostile : public ::testing::TestWithParam<HostileFolder> {};
+class SafetensorsHostile : public ::testing::TestWithParam<HostileHeader> {};
 
 TEST_P(SafetensorsHostile, IsRefusedByFieldAndValue) {
   const Result<Safetensors> file =
-      parse_safetensors(file_of(GetParam().header, GetParam().data_bytes));
+      parse_safetensors(raw_file(GetParam().header, GetParam().data_bytes));
   ASSERT_FALSE(file);
   EXPECT_EQ(file.error().fault, Fault::kCorrupt);
   EXPECT_THAT(file.error().message, HasSubstr("file: "));
   EXPECT_THAT(file.error().message, HasSubstr(GetParam().detail));
 }
 
-INSTANTIATE_TEST_SUITE_P(Files, SafetensorsHostile, ::testing::ValuesIn(kHostileFolders));
+INSTANTIATE_TEST_SUITE_P(Files, SafetensorsHostile, ::testing::ValuesIn(kHostileHeaders));
 
 TEST(Safetensors, HeaderLengthIsBounded) {
   EXPECT_THAT(parse_safetensors(ByteWriter().put(~uint64_t{0}).raw("{}").bytes).error().message,
@@ -169,8 +169,8 @@ std::string index_of(std::string_view a, std::string_view b) {
 }
 
 std::vector<uint8_t> shard(std::string_view name) {
-  return file_of(fmt::format(R"({{"{}":{{"dtype":"U8","shape":[2],"data_offsets":[0,2]}}}})", name),
-                 2);
+  return raw_file(
+      fmt::format(R"({{"{}":{{"dtype":"U8","shape":[2],"data_offsets":[0,2]}}}})", name), 2);
 }
 
 constexpr const char* kIndex = "model.safetensors.index.json";
@@ -231,7 +231,7 @@ TEST(SafetensorsFolder, TakesTheOnlyFileWhateverItsName) {
 }
 
 TEST(SafetensorsRealFiles, EveryConformanceFolderIsRead) {
-  const std::filesystem::path models = conformance_models();
+  const std::filesystem::path models = conformance_data("models");
   if (!std::filesystem::exists(models)) GTEST_SKIP() << "no conformance models at " << models;
   int count = 0;
   for (const auto& entry : std::filesystem::recursive_directory_iterator(models)) {

@@ -12,7 +12,7 @@
 #include <tuple>
 #include <unordered_map>
 
-#include "model/conformance_data.h"
+#include "base/conformance_data.h"
 #include "model/gguf_test_writer.h"
 #include "model/json_file.h"
 #include "token/tokenizer.h"
@@ -371,7 +371,7 @@ std::string converted(const Vocabulary& source) {
 }
 
 TEST_F(VocabularyFromFolder, SentencePieceByMergesEncodesAsByScores) {
-  const std::filesystem::path path = conformance_tokenizers() / "llama-spm.gguf";
+  const std::filesystem::path path = conformance_data("tokenizers") / "llama-spm.gguf";
   if (!std::filesystem::exists(path)) GTEST_SKIP() << "no vocabulary at " << path;
   const Result<Gguf> file = Gguf::open(path);
   ASSERT_TRUE(file) << file.error().message;

@@ -7,6 +7,7 @@
 #include <span>
 
 #include "base/check.h"
+#include "model/matrix_source.h"
 
 namespace inferno::model {
 namespace {

@@ -23,9 +23,6 @@
 
 namespace inferno::model {
 
-// Panels that one thread takes at a time at least: the products of many rows work on pairs.
-inline constexpr int kPanelGrain = 2;
-
 // y = x W^T + bias, W [outputs, inputs].
 struct Linear {
   kernel::PackedMatrix matrix{};

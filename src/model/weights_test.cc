@@ -7,8 +7,8 @@
 #include <filesystem>
 #include <limits>
 
+#include "base/conformance_data.h"
 #include "kernel/matmul_test_data.h"
-#include "model/conformance_data.h"
 #include "model/gguf_test_writer.h"
 #include "model/safetensors.h"
 
@@ -23,7 +23,7 @@ class WeightsOf : public ::testing::TestWithParam<const char*> {};
 // A product with a one-hot row gives a column of the matrix, which must be what the file's tensor
 // holds.
 TEST_P(WeightsOf, PackedMatricesHoldTheFilesValues) {
-  const fs::path path = conformance_models() / GetParam();
+  const fs::path path = conformance_data("models") / GetParam();
   if (!fs::exists(path)) GTEST_SKIP() << path << " is absent";
   auto opened = Checkpoint::open(path);
   ASSERT_TRUE(opened) << opened.error().message;
@@ -92,7 +92,7 @@ class QuantizedAtLoad : public ::testing::TestWithParam<QuantizedCase> {};
 
 TEST_P(QuantizedAtLoad, MatricesAreCloseAndNormsAndEmbeddingsUntouched) {
   const QuantizedCase& test = GetParam();
-  const fs::path path = conformance_models() / test.path;
+  const fs::path path = conformance_data("models") / test.path;
   if (!fs::exists(path)) GTEST_SKIP() << path << " is absent";
   const std::shared_ptr<const Checkpoint> checkpoint = std::move(*Checkpoint::open(path));
   ThreadPool pool(2);
@@ -141,7 +141,7 @@ INSTANTIATE_TEST_SUITE_P(Models, QuantizedAtLoad,
                                                          kernel::PackedFormat::kQ4, 6.5e-3}));
 
 TEST(Weights, WhatTheFileQuantizedStaysAsItIs) {
-  const fs::path path = conformance_models() / "llama-quantized/model-Q5_K_M.gguf";
+  const fs::path path = conformance_data("models") / "llama-quantized/model-Q5_K_M.gguf";
   if (!fs::exists(path)) GTEST_SKIP() << path << " is absent";
   const std::shared_ptr<const Checkpoint> checkpoint = std::move(*Checkpoint::open(path));
   ThreadPool pool(1);
@@ -159,7 +159,7 @@ TEST(Weights, QuantizationsAreNamed) {
 }
 
 TEST(Weights, EmbeddingIsTheRowOfItsToken) {
-  const fs::path path = conformance_models() / "llama/model-f32.gguf";
+  const fs::path path = conformance_data("models") / "llama/model-f32.gguf";
   if (!fs::exists(path)) GTEST_SKIP() << path << " is absent";
   const std::shared_ptr<const Checkpoint> checkpoint = std::move(*Checkpoint::open(path));
   ThreadPool pool(1);
@@ -194,7 +194,7 @@ std::string message_with_sink(const fs::path& folder, float value) {
 }
 
 TEST(Weights, ASinkThatWouldTakeAllWeightIsRefused) {
-  const fs::path folder = conformance_models() / "gptoss/hf";
+  const fs::path folder = conformance_data("models") / "gptoss/hf";
   if (!fs::exists(folder)) GTEST_SKIP() << folder << " is absent";
   constexpr float kInfinity = std::numeric_limits<float>::infinity();
   EXPECT_EQ(message_with_sink(folder, 1.5f), "");

@@ -13,6 +13,7 @@
 
 namespace inferno::sample {
 
+// Its negative is the logit of a token that cannot be chosen.
 inline constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
 class LogitRow {

@@ -1,4 +1,5 @@
-// For tests: SamplingParams of which only the interesting fields are named.
+// For tests: SamplingParams of which only the interesting fields are named, and the float that is
+// not a number.
 #pragma once
 
 #include <limits>

@@ -24,8 +24,8 @@ StepTimeModel taught() {
   return model;
 }
 
-struct World {
-  explicit World(std::optional<ServiceClass> service_class = std::nullopt)
+struct PlanSetup {
+  explicit PlanSetup(std::optional<ServiceClass> service_class = std::nullopt)
       : decode(make_sequence(1, counting_tokens(0, 10), {.service_class = service_class})) {
     decode->computed = 9;
     config.targets = {ServiceTarget{1.0, 0.03}, ServiceTarget{}, ServiceTarget{}};
@@ -42,54 +42,54 @@ struct World {
 
 TEST(ChunkSizer, LimitsNothingWhenNobodyDecodes) {
   const StepTimeModel model = taught();
-  World world;
-  const ChunkSizer sizer(*world.plan, model, 0, world.config);
+  PlanSetup setup;
+  const ChunkSizer sizer(*setup.plan, model, 0, setup.config);
   EXPECT_FALSE(sizer.is_limited());
   EXPECT_EQ(sizer.limit(0), INT_MAX);
 }
 
 TEST(ChunkSizer, LetsLittleThroughBeforeItKnowsEnough) {
   const StepTimeModel model;
-  World world;
-  world.add_decode();
-  EXPECT_EQ(ChunkSizer(*world.plan, model, 0, world.config).limit(0), ChunkSizer::kUnlearnedTokens);
+  PlanSetup setup;
+  setup.add_decode();
+  EXPECT_EQ(ChunkSizer(*setup.plan, model, 0, setup.config).limit(0), ChunkSizer::kUnlearnedTokens);
 }
 
 TEST(ChunkSizer, KeepsTheStretch) {
   const StepTimeModel model = taught();
-  World world;
-  world.add_decode();
-  world.config.max_itl_stretch = 3.0;  // 40 ms on top of 20 ms
-  EXPECT_NEAR(ChunkSizer(*world.plan, model, 0, world.config).limit(0), 40, 2);
+  PlanSetup setup;
+  setup.add_decode();
+  setup.config.max_itl_stretch = 3.0;  // 40 ms on top of 20 ms
+  EXPECT_NEAR(ChunkSizer(*setup.plan, model, 0, setup.config).limit(0), 40, 2);
 }
 
 TEST(ChunkSizer, GivesUpTheStretchWhenMoreWaitThanRun) {
   const StepTimeModel model = taught();
-  World world;
-  world.add_decode();
-  EXPECT_LT(ChunkSizer(*world.plan, model, 1, world.config).limit(0), INT_MAX);
-  EXPECT_EQ(ChunkSizer(*world.plan, model, 2, world.config).limit(0), INT_MAX);
-  world.config.targets[1].tpot_s = 0.1;
+  PlanSetup setup;
+  setup.add_decode();
+  EXPECT_LT(ChunkSizer(*setup.plan, model, 1, setup.config).limit(0), INT_MAX);
+  EXPECT_EQ(ChunkSizer(*setup.plan, model, 2, setup.config).limit(0), INT_MAX);
+  setup.config.targets[1].tpot_s = 0.1;
   const double left_s = 0.1 * ChunkSizer::kTargetShare - 0.02;
-  EXPECT_NEAR(ChunkSizer(*world.plan, model, 2, world.config).limit(0), left_s / 0.001, 2);
+  EXPECT_NEAR(ChunkSizer(*setup.plan, model, 2, setup.config).limit(0), left_s / 0.001, 2);
 }
 
 TEST(ChunkSizer, KeepsTheStricterTargetOfTheClass) {
   const StepTimeModel model = taught();
-  World world(ServiceClass::kInteractive);
-  world.add_decode();
-  world.config.max_itl_stretch = 3.0;
-  world.config.targets[0].tpot_s = 0.06;
+  PlanSetup setup(ServiceClass::kInteractive);
+  setup.add_decode();
+  setup.config.max_itl_stretch = 3.0;
+  setup.config.targets[0].tpot_s = 0.06;
   const double left_s = 0.06 * ChunkSizer::kTargetShare - 0.02;
-  EXPECT_NEAR(ChunkSizer(*world.plan, model, 0, world.config).limit(0), left_s / 0.001, 2);
+  EXPECT_NEAR(ChunkSizer(*setup.plan, model, 0, setup.config).limit(0), left_s / 0.001, 2);
 }
 
 TEST(ChunkSizer, GivesPrefillALeastShareOfTheTime) {
   const StepTimeModel model = taught();
-  World world(ServiceClass::kInteractive);
-  world.add_decode();
-  world.config.targets[0].tpot_s = 0.001;  // cannot be kept at all
-  ChunkSizer sizer(*world.plan, model, 0, world.config);
+  PlanSetup setup(ServiceClass::kInteractive);
+  setup.add_decode();
+  setup.config.targets[0].tpot_s = 0.001;  // cannot be kept at all
+  ChunkSizer sizer(*setup.plan, model, 0, setup.config);
   const int share = sizer.limit(0);
   EXPECT_NEAR(share, ChunkSizer::kLeastShare * 0.02 / 0.001, 1);
   sizer.spend(0, share);
@@ -107,9 +107,9 @@ TEST(ChunkSizer, LetsATokenThroughHoweverDeepItLies) {
         {.decode_rows = 1, .decode_reads = 10, .prefill_tokens = count, .prefill_reads = read},
         is_deep ? 0.121 : 0.03);
   }
-  World world;
-  world.add_decode();
-  ChunkSizer sizer(*world.plan, model, 0, world.config);
+  PlanSetup setup;
+  setup.add_decode();
+  ChunkSizer sizer(*setup.plan, model, 0, setup.config);
   EXPECT_GT(sizer.limit(0), 10);
   EXPECT_EQ(sizer.limit(100'000), ChunkSizer::kLeastTokens) << "0.1 s a token";
   sizer.spend(100'000, 1);
@@ -118,11 +118,11 @@ TEST(ChunkSizer, LetsATokenThroughHoweverDeepItLies) {
 
 TEST(ChunkSizer, CarriesTokensForWhichAStepHasNoTime) {
   const StepTimeModel model = taught();
-  World world;
-  world.add_decode();
-  world.config.max_itl_stretch = 1.5;  // 10 ms more: 10 tokens
-  world.config.layer_count = 20;
-  ChunkSizer sizer(*world.plan, model, 0, world.config);
+  PlanSetup setup;
+  setup.add_decode();
+  setup.config.max_itl_stretch = 1.5;  // 10 ms more: 10 tokens
+  setup.config.layer_count = 20;
+  ChunkSizer sizer(*setup.plan, model, 0, setup.config);
   EXPECT_NEAR(sizer.limit(0), 50, 1) << "64 take 6.4 steps: 7, as many as 66";
   sizer.spend(0, 40);
   EXPECT_NEAR(sizer.limit(40), 10, 1);
@@ -136,12 +136,12 @@ TEST(ChunkSizer, FillsTheStepsThatAChunkTakes) {
   const StepTimeModel model = taught();
   for (const int layer_count : {2, 3, 7, 12, 28, 30, 80}) {
     for (const double stretch : {1.26, 1.3, 1.45, 1.7, 1.95, 2.3, 3.1}) {
-      World world;
-      world.add_decode();
-      world.config.max_itl_stretch = stretch;
-      world.config.layer_count = layer_count;
+      PlanSetup setup;
+      setup.add_decode();
+      setup.config.max_itl_stretch = stretch;
+      setup.config.layer_count = layer_count;
       const double most_s = (stretch - 1.0) * 0.02;
-      ChunkSizer sizer(*world.plan, model, 0, world.config);
+      ChunkSizer sizer(*setup.plan, model, 0, setup.config);
       const int tokens = sizer.limit(0);
       sizer.spend(0, tokens);
       int steps = 0;
@@ -161,11 +161,11 @@ TEST(ChunkSizer, FillsTheStepsThatAChunkTakes) {
 // A little more than the time there is in each of two steps does not make three.
 TEST(ChunkSizer, TakesTheStepsItCutAChunkForThoughPredictionsMove) {
   const StepTimeModel model = taught();
-  World world;
-  world.add_decode();
-  world.config.layer_count = 30;
-  world.config.max_itl_stretch = 2.0;  // 20 ms more
-  ChunkSizer sizer(*world.plan, model, 0, world.config);
+  PlanSetup setup;
+  setup.add_decode();
+  setup.config.layer_count = 30;
+  setup.config.max_itl_stretch = 2.0;  // 20 ms more
+  ChunkSizer sizer(*setup.plan, model, 0, setup.config);
   sizer.spend(0, 41);
   EXPECT_EQ(sizer.layers_of(30), 15);
   EXPECT_EQ(sizer.layers_of(15), 15);
@@ -173,11 +173,11 @@ TEST(ChunkSizer, TakesTheStepsItCutAChunkForThoughPredictionsMove) {
 
 TEST(ChunkSizer, CarriesThroughOneLayerAtLeast) {
   const StepTimeModel model = taught();
-  World world(ServiceClass::kInteractive);
-  world.add_decode();
-  world.config.targets[0].tpot_s = 0.001;  // cannot be kept: 5 ms are prefill's
-  world.config.layer_count = 2;
-  ChunkSizer sizer(*world.plan, model, 0, world.config);
+  PlanSetup setup(ServiceClass::kInteractive);
+  setup.add_decode();
+  setup.config.targets[0].tpot_s = 0.001;  // cannot be kept: 5 ms are prefill's
+  setup.config.layer_count = 2;
+  ChunkSizer sizer(*setup.plan, model, 0, setup.config);
   const int tokens = sizer.limit(0);
   EXPECT_NEAR(tokens, 10, 1) << "5 ms a layer";
   sizer.spend(0, 60);
@@ -186,11 +186,11 @@ TEST(ChunkSizer, CarriesThroughOneLayerAtLeast) {
 
 TEST(ChunkSizer, DoesNotCarryWhatAStepHasTimeFor) {
   const StepTimeModel model = taught();
-  World world;
-  world.add_decode();
-  world.config.max_itl_stretch = 6.0;  // 100 ms more
-  world.config.layer_count = 20;
-  ChunkSizer sizer(*world.plan, model, 0, world.config);
+  PlanSetup setup;
+  setup.add_decode();
+  setup.config.max_itl_stretch = 6.0;  // 100 ms more
+  setup.config.layer_count = 20;
+  ChunkSizer sizer(*setup.plan, model, 0, setup.config);
   const int tokens = sizer.limit(0);
   EXPECT_NEAR(tokens, 100, 3);
   sizer.spend(0, tokens);
@@ -199,23 +199,23 @@ TEST(ChunkSizer, DoesNotCarryWhatAStepHasTimeFor) {
 
 TEST(ChunkSizer, CarriesByPartsBeforeItKnowsEnough) {
   const StepTimeModel model;
-  World world;
-  world.add_decode();
-  world.config.layer_count = 20;
-  ChunkSizer sizer(*world.plan, model, 0, world.config);
+  PlanSetup setup;
+  setup.add_decode();
+  setup.config.layer_count = 20;
+  ChunkSizer sizer(*setup.plan, model, 0, setup.config);
   sizer.spend(0, sizer.limit(0));
   EXPECT_EQ(sizer.layers_of(20), 20 / ChunkSizer::kUnlearnedParts);
-  const ChunkSizer alone(StepPlan(world.config), model, 0, world.config);
+  const ChunkSizer alone(StepPlan(setup.config), model, 0, setup.config);
   EXPECT_EQ(alone.layers_of(20), 20) << "nobody decodes";
 }
 
 TEST(ChunkSizer, CarriesNothingBeforeItKnowsEnoughWhenMoreWaitThanRun) {
   const StepTimeModel model;
-  World world;
-  world.add_decode();
-  world.config.layer_count = 20;
-  world.config.targets[1].tpot_s = 0.5;
-  ChunkSizer sizer(*world.plan, model, 2, world.config);
+  PlanSetup setup;
+  setup.add_decode();
+  setup.config.layer_count = 20;
+  setup.config.targets[1].tpot_s = 0.5;
+  ChunkSizer sizer(*setup.plan, model, 2, setup.config);
   EXPECT_EQ(sizer.limit(0), ChunkSizer::kUnlearnedTokens);
   sizer.spend(0, ChunkSizer::kUnlearnedTokens);
   EXPECT_EQ(sizer.layers_of(20), 20);
@@ -224,10 +224,10 @@ TEST(ChunkSizer, CarriesNothingBeforeItKnowsEnoughWhenMoreWaitThanRun) {
 
 TEST(ChunkSizer, SpendsTheTimeThereIs) {
   const StepTimeModel model = taught();
-  World world;
-  world.add_decode();
-  world.config.max_itl_stretch = 6.0;  // 100 ms more
-  ChunkSizer sizer(*world.plan, model, 0, world.config);
+  PlanSetup setup;
+  setup.add_decode();
+  setup.config.max_itl_stretch = 6.0;  // 100 ms more
+  ChunkSizer sizer(*setup.plan, model, 0, setup.config);
   const int whole = sizer.limit(0);
   sizer.spend(0, whole / 2);
   EXPECT_NEAR(sizer.limit(0), whole - whole / 2, 2);
@@ -235,24 +235,24 @@ TEST(ChunkSizer, SpendsTheTimeThereIs) {
 
 TEST(ChunkSizer, TakesNoPrefillInAMeasuringStep) {
   StepTimeModel model = taught();
-  World world;
-  world.add_decode();
+  PlanSetup setup;
+  setup.add_decode();
   for (int i = 0; i < StepTimeModel::kProbeSteps; ++i)
     model.learn({.decode_rows = 1, .prefill_tokens = 10, .prefill_reads = 100}, 0.03);
-  EXPECT_EQ(ChunkSizer(*world.plan, model, 0, world.config).limit(0), 0);
-  EXPECT_EQ(ChunkSizer(*world.plan, model, 0, world.config).layers_of(1), 0);
-  world.config.max_itl_stretch = 0.0;
-  EXPECT_EQ(ChunkSizer(*world.plan, model, 0, world.config).limit(0), INT_MAX)
+  EXPECT_EQ(ChunkSizer(*setup.plan, model, 0, setup.config).limit(0), 0);
+  EXPECT_EQ(ChunkSizer(*setup.plan, model, 0, setup.config).layers_of(1), 0);
+  setup.config.max_itl_stretch = 0.0;
+  EXPECT_EQ(ChunkSizer(*setup.plan, model, 0, setup.config).limit(0), INT_MAX)
       << "no rule, no measure";
 }
 
 TEST(ChunkSizer, DoesNotHoldBackForBatchStreamsWithoutATarget) {
   const StepTimeModel model = taught();
-  World world(ServiceClass::kBatch);
-  world.add_decode();
-  EXPECT_EQ(ChunkSizer(*world.plan, model, 0, world.config).limit(0), INT_MAX);
-  world.config.targets[2].tpot_s = 0.05;
-  EXPECT_LT(ChunkSizer(*world.plan, model, 0, world.config).limit(0), 100);
+  PlanSetup setup(ServiceClass::kBatch);
+  setup.add_decode();
+  EXPECT_EQ(ChunkSizer(*setup.plan, model, 0, setup.config).limit(0), INT_MAX);
+  setup.config.targets[2].tpot_s = 0.05;
+  EXPECT_LT(ChunkSizer(*setup.plan, model, 0, setup.config).limit(0), 100);
 }
 
 }  // namespace

@@ -11,7 +11,7 @@ namespace {
 
 using kv::kPageTokens;
 
-struct World {
+struct HeldPages {
   kv::BlockPool pool{64};
   std::deque<kv::BlockTable> tables;
 
@@ -26,25 +26,25 @@ struct World {
     EXPECT_TRUE(table.fork_prefix(pool, parent, parent.page_count() * kPageTokens - 1));
     return table;
   }
-  ~World() {
+  ~HeldPages() {
     for (kv::BlockTable& table : tables)
       table.release(pool);
   }
 };
 
 TEST(PageCensus, CountsAllPagesOfOneWhoSharesNone) {
-  World world;
-  const kv::BlockTable& one = world.table_of(5);
-  PageCensus census(world.pool);
+  HeldPages held;
+  const kv::BlockTable& one = held.table_of(5);
+  PageCensus census(held.pool);
   EXPECT_EQ(census.add(one), 5);
 }
 
 TEST(PageCensus, CountsSharedPagesOnceAndWithTheLastHolder) {
-  World world;
-  const kv::BlockTable& parent = world.table_of(5);
-  const kv::BlockTable& fork = world.fork_of(parent);
-  ASSERT_EQ(world.pool.in_use_count(), 6);
-  PageCensus census(world.pool);
+  HeldPages held;
+  const kv::BlockTable& parent = held.table_of(5);
+  const kv::BlockTable& fork = held.fork_of(parent);
+  ASSERT_EQ(held.pool.in_use_count(), 6);
+  PageCensus census(held.pool);
   EXPECT_EQ(census.add(fork), 1) << "the parent holds the other four";
   EXPECT_TRUE(census.stays_held(PageId{parent.pages()[0]}));
   EXPECT_EQ(census.add(parent), 5);
@@ -52,9 +52,9 @@ TEST(PageCensus, CountsSharedPagesOnceAndWithTheLastHolder) {
 }
 
 TEST(PageCensus, BeginsAnew) {
-  World world;
-  const kv::BlockTable& one = world.table_of(3);
-  PageCensus census(world.pool);
+  HeldPages held;
+  const kv::BlockTable& one = held.table_of(3);
+  PageCensus census(held.pool);
   EXPECT_EQ(census.add(one), 3);
   census.begin();
   EXPECT_TRUE(census.stays_held(PageId{one.pages()[0]}));
@@ -65,25 +65,25 @@ TEST(PageCensus, SaysWhatReleasingFrees) {
   std::mt19937 random(7);
   for (int round = 0; round < 200; ++round) {
     SCOPED_TRACE(round);
-    World world;
+    HeldPages held;
     for (int i = 0; i < 8; ++i) {
       if (i > 0 && random() % 2 == 0) {
-        world.fork_of(world.tables[random() % world.tables.size()]);
+        held.fork_of(held.tables[random() % held.tables.size()]);
       } else {
-        world.table_of(1 + static_cast<int>(random() % 5));
+        held.table_of(1 + static_cast<int>(random() % 5));
       }
     }
-    PageCensus census(world.pool);
-    const int before = world.pool.available_count();
+    PageCensus census(held.pool);
+    const int before = held.pool.available_count();
     int freed = 0;
     std::set<size_t> gone;
     for (int i = 0; i < 4; ++i)
-      gone.insert(random() % world.tables.size());
+      gone.insert(random() % held.tables.size());
     for (const size_t index : gone)
-      freed += census.add(world.tables[index]);
+      freed += census.add(held.tables[index]);
     for (const size_t index : gone)
-      world.tables[index].release(world.pool);
-    EXPECT_EQ(world.pool.available_count() - before, freed);
+      held.tables[index].release(held.pool);
+    EXPECT_EQ(held.pool.available_count() - before, freed);
   }
 }
 

@@ -6,25 +6,19 @@
 #include <ctime>
 #include <filesystem>
 #include <fstream>
-#include <sstream>
 #include <thread>
 #include <vector>
 
+#include "base/conformance_data.h"
 #include "token/jinja/template_testing.h"
+#include "token/tokenizer_testing.h"
 
 namespace inferno::token {
 namespace {
 
-std::filesystem::path shared_templates() {
-  return std::filesystem::path(INFERNO_SOURCE_DIR) / ".." / "shared" / "chat_templates";
-}
+using testing::read_file;
 
-std::string read_file(const std::filesystem::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  std::stringstream text;
-  text << file.rdbuf();
-  return text.str();
-}
+const std::filesystem::path kTemplates = conformance_data("chat_templates");
 
 std::string string_at(const boost::json::object& row, std::string_view key) {
   const auto& text = row.at(key).as_string();
@@ -53,9 +47,8 @@ std::string words_of(const std::string& error) {
 
 void check_row(const boost::json::object& row) {
   SCOPED_TRACE(string_at(row, "template") + ", " + string_at(row, "case"));
-  const auto parsed =
-      ChatTemplate::parse(read_file(shared_templates() / string_at(row, "template")),
-                          string_at(row, "bos_token"), string_at(row, "eos_token"));
+  const auto parsed = ChatTemplate::parse(read_file(kTemplates / string_at(row, "template")),
+                                          string_at(row, "bos_token"), string_at(row, "eos_token"));
   ASSERT_TRUE(parsed.has_value()) << parsed.error().message;
   const auto text = parsed->render(input_of(row));
   if (row.contains("error")) {
@@ -71,8 +64,8 @@ void check_row(const boost::json::object& row) {
 }
 
 TEST(ChatTemplate, GivesTheTextOfJinja2ForTheTemplatesOfRealModels) {
-  std::ifstream cases(shared_templates() / "cases.jsonl");
-  if (!cases) GTEST_SKIP() << "no " << shared_templates() / "cases.jsonl";
+  std::ifstream cases(kTemplates / "cases.jsonl");
+  if (!cases) GTEST_SKIP() << "no " << kTemplates / "cases.jsonl";
   size_t row_count = 0;
   for (std::string line; std::getline(cases, line); ++row_count) {
     check_row(boost::json::parse(line).as_object());

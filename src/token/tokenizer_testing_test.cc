@@ -13,6 +13,7 @@
 #include <stdexcept>
 #include <unordered_map>
 
+#include "base/conformance_data.h"
 #include "token/bpe_bytes.h"
 
 namespace inferno::token::testing {
@@ -143,7 +144,7 @@ std::optional<Merge> rule_of(const std::string& piece, const std::map<std::strin
 }  // namespace
 
 std::optional<std::filesystem::path> reference_folder() {
-  const auto folder = std::filesystem::path(INFERNO_SOURCE_DIR) / "../shared/tokenizers";
+  const auto folder = conformance_data("tokenizers");
   if (!std::filesystem::is_directory(folder)) return std::nullopt;
   return folder;
 }

@@ -42,7 +42,7 @@ uint8_t combining_class(char32_t code) {
   return range == nullptr ? 0 : range->order;
 }
 
-const Decomposition* find_in(std::span<const Decomposition> table, char32_t code) {
+const Decomposition* find_decomposition(std::span<const Decomposition> table, char32_t code) {
   const auto found = std::ranges::lower_bound(table, code, {}, &Decomposition::code);
   return found != table.end() && found->code == code ? &*found : nullptr;
 }
@@ -59,8 +59,8 @@ void append_decomposed(char32_t code, std::u32string& out) {
     if (index % kTrailingCount != 0) out += kTrailing + index % kTrailingCount;
     return;
   }
-  const Decomposition* parts = find_in(kCompositions, code);
-  if (parts == nullptr) parts = find_in(kOneWay, code);
+  const Decomposition* parts = find_decomposition(kCompositions, code);
+  if (parts == nullptr) parts = find_decomposition(kOneWay, code);
   if (parts == nullptr) {
     out += code;
     return;

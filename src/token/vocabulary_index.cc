@@ -8,18 +8,18 @@
 namespace inferno::token {
 namespace {
 
-constexpr TokenId kFree = -1;
+constexpr TokenId kFreeSlot = -1;
 
 }  // namespace
 
 PieceIndex::PieceIndex(std::span<const std::string_view> pieces)
-    : pieces_(pieces), slots_(std::bit_ceil(2 * pieces.size() + 1), kFree) {}
+    : pieces_(pieces), slots_(std::bit_ceil(2 * pieces.size() + 1), kFreeSlot) {}
 
 void PieceIndex::insert(TokenId id) {
   const std::string_view piece = pieces_[static_cast<size_t>(id)];
   if (piece.empty()) return;
   const size_t slot = slot_of(piece);
-  if (slots_[slot] != kFree) return;
+  if (slots_[slot] != kFreeSlot) return;
   slots_[slot] = id;
   longest_ = std::max(longest_, piece.size());
 }
@@ -27,7 +27,7 @@ void PieceIndex::insert(TokenId id) {
 std::optional<TokenId> PieceIndex::find(std::string_view piece) const {
   if (piece.empty() || piece.size() > longest_) return std::nullopt;
   const TokenId id = slots_[slot_of(piece)];
-  if (id == kFree) return std::nullopt;
+  if (id == kFreeSlot) return std::nullopt;
   return id;
 }
 
@@ -35,7 +35,7 @@ std::optional<TokenId> PieceIndex::find(std::string_view piece) const {
 size_t PieceIndex::slot_of(std::string_view piece) const {
   const size_t mask = slots_.size() - 1;
   size_t slot = XXH3_64bits(piece.data(), piece.size()) & mask;
-  while (slots_[slot] != kFree && pieces_[static_cast<size_t>(slots_[slot])] != piece) {
+  while (slots_[slot] != kFreeSlot && pieces_[static_cast<size_t>(slots_[slot])] != piece) {
     slot = (slot + 1) & mask;
   }
   return slot;

@@ -10,7 +10,7 @@ from hostile_files import gguf_files, safetensors_folders
 TIMEOUT_S = 60
 
 
-def for_each(judge, items):
+def results_of(judge, items):
     """The results for all items; as many at a time as there are processors."""
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         return list(pool.map(judge, items))
@@ -44,7 +44,7 @@ def troubles(inferno, files):
                 found.append(f"{what}: {result.stderr[-300:]!r}")
         return found
 
-    found = for_each(troubles_of, files)
+    found = results_of(troubles_of, files)
     return len(found), sum(found, [])
 
 
@@ -64,7 +64,7 @@ def test_hostile_safetensors_folders_are_refused(inferno, tmp_path):
 
 def test_server_refuses_a_hostile_file_and_ends(inferno, tiny_model, tmp_path):
     files = list(gguf_files(tiny_model, tmp_path))[::8]
-    results = for_each(
+    results = results_of(
         lambda file: inferno("serve", file[1], "--port", 0, timeout_s=TIMEOUT_S), files
     )
     for (name, _), result in zip(files, results):

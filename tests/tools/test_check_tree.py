@@ -8,7 +8,13 @@ import pytest
 
 TOOL = Path(__file__).resolve().parents[2] / "tools" / "check_tree.py"
 HEADER = "// What this is.\n#pragma once\n"
-LOCAL = "namespace {\nint f(int a) {\n  return a;\n}\n}  // namespace\n"
+
+
+def local(text):
+    return f"namespace {{\n{text}\n}}  // namespace\n"
+
+
+LOCAL = local("int f(int a) {\n  return a;\n}")
 
 
 @pytest.fixture(name="tree")
@@ -27,8 +33,8 @@ def make_tree(tmp_path):
 
 def test_a_tree_that_keeps_the_rules_is_clean(tree):
     code, output = tree({
-        "src/base/a.h": HEADER + "int f(int a);\n",
-        "src/base/a.cc": '#include "base/a.h"\nint f(int a) {\n  return a;\n}\n',
+        "src/base/a.h": HEADER + "int g(int a);\n",
+        "src/base/a.cc": '#include "base/a.h"\nint g(int a) {\n  return a;\n}\n',
         "src/base/a_test.cc": "TEST(A, IsOne) {\n}\n",
         "src/base/b_test.cc": LOCAL, "src/token/b_test.cc": LOCAL,
         "src/base/b_bench.cc": "// B.\n" + LOCAL,
@@ -58,7 +64,23 @@ def test_a_tree_that_keeps_the_rules_is_clean(tree):
     ({"src/base/a.cc": "// A.\n", "src/kv/b_test.cc": '#include "base/a.h"\n'},
      "no a_test.cc beside it"),
     ({"src/base/a_test.cc": LOCAL, "src/base/b_test.cc": LOCAL.replace("int", "long")},
-     "line 2: a_test.cc has a function f as well"),
+     "line 2: a_test.cc has the name f as well"),
+    ({"src/token/a_test.cc": LOCAL, "src/token/x/b_test.cc": LOCAL},
+     "src/token/x/b_test.cc: apart: line 2: a_test.cc has the name f as well"),
+    ({"src/base/a_test.cc": local("struct S {\n};"), "src/base/b_test.cc": local("class S;")},
+     "line 2: a_test.cc has the name S as well"),
+    ({"src/base/a_test.cc": local("enum class S : int { kOne };"),
+      "src/base/b_test.cc": local("template <typename T>\nunion S {\n};")},
+     "line 3: a_test.cc has the name S as well"),
+    ({"src/base/a_test.cc": local("constexpr int kA = 1;"),
+      "src/base/b_test.cc": local("\ninline constexpr std::array<int, 2>\n    kA[2] = {};")},
+     "line 3: a_test.cc has the name kA as well"),
+    ({"src/base/a_test.cc": local("const std::string kA{\"a\"};"),
+      "src/base/b_test.cc": local("enum kA { kOne };")}, "a_test.cc has the name kA as well"),
+    ({"src/base/a_test.cc": local("using A = int;"),
+      "src/base/b_test.cc": local("using A = long;")}, "a_test.cc has the name A as well"),
+    ({"src/token/a.h": HEADER + "inline int f(int a) {\n  return a;\n}\n",
+      "src/token/x/a_test.cc": LOCAL}, "line 2: a.h declares a function f as well"),
     ({"ARCHITECTURE.md": "`src/base/gone.h`\n"}, "names `src/base/gone.h`, which does not exist"),
     ({"docs/a.md": "pip from https://" + "pypi" + ".org/simple\n"}, "line 1: 'pypi" + ".org'"),
     ({"tools/a.sh": "cd /" + "work/main\n"}, "line 1: '/" + "work/'"),
@@ -77,6 +99,17 @@ def test_a_broken_rule_is_found(tree, files, expected):
     {"src/token/x/a.cc": "// A.\n", "src/token/x_test.cc": ""},
     {"src/token/a.cc": "// A.\n", "src/token/b_test.cc": '#include "token/a.h"\n'},
     {"src/app/run.cc": "// A.\n", "tests/e2e/test_run_command.py": ""},
+    {"src/base/a_test.cc": local("using A = int;\nnamespace fs = std::filesystem;"),
+     "src/base/b_test.cc": local("using A =\n    int;\nnamespace fs = std::filesystem;")},
+    {"src/base/a_test.cc": local("struct A {\n  int f(int a);\n};\nint A::f(int a) {\n}"),
+     "src/base/b_test.cc": LOCAL, "src/base/c_bench.cc": "// C.\n" + LOCAL,
+     "src/base/b.h": HEADER + "struct B {\n  int f(int a);\n};\ninline int B::f(int a) {\n}\n"},
+    {"src/kernel/a_test.cc": LOCAL, "src/kernel/isa/a.h": HEADER + "int f(int a);\n",
+     "src/kernel/isa/a_test.cc": LOCAL},
+    {"src/base/a_test.cc": local("struct A;\nstruct A {\n};\nvoid PrintTo(A a) {\n}"),
+     "src/base/b_test.cc": local("template <>\nstruct A<int> {\n};\nvoid PrintTo(B b) {\n}")},
+    {"src/base/a_test.cc": local("MATCHER(IsOne, \"\") {\n}\nconst int kA = 1;"),
+     "src/base/a.cc": "// A.\n" + local("MATCHER(IsTwo, \"\") {\n}\nconst int kA = 1;")},
     {"build/src/base/a.h": "#pragma once\n"},
 ])
 def test_what_keeps_a_rule_is_not_found(tree, files):

@@ -85,9 +85,10 @@ help_lint() {
 usage: ./dev lint [--all] [--no-tidy]
 
 Checks, without changing anything: clang-format; tools/check_tree.py (rows, sizes, tests beside
-code, names in ARCHITECTURE.md, words that do not belong); that kernel objects hold only symbols of
-their own namespace; clang-tidy with the checks of .clang-tidy. A file that passed clang-tidy is not
-read again until it or a header it includes changes.
+code, local names that files of a folder share, names in ARCHITECTURE.md, words that do not belong);
+that kernel objects hold only symbols of their own namespace; clang-tidy with the checks of
+.clang-tidy. A file that passed clang-tidy is not read again until it or a header it includes
+changes.
 
   --all       clang-tidy on every file (default: files changed since the last commit)
   --no-tidy   skip clang-tidy

@@ -62,7 +62,7 @@ CaseRule case_rule(const Bound& bound, size_t index) {
 }
 
 // What an element is sorted or compared by: its attribute, in lower case unless case counts.
-Value key_of(Render& render, const AttributePath& path, const Value& item, CaseRule rule) {
+Value sort_key(Render& render, const AttributePath& path, const Value& item, CaseRule rule) {
   Value key = path.of(render, item);
   return rule == CaseRule::kIgnore ? ignore_case(render, std::move(key)) : key;
 }
@@ -170,7 +170,7 @@ Value filter_sort(Render& render, Arguments& arguments) {
   for (Value& item : render.elements(bound[0])) {
     std::vector<Value> keys;
     for (const auto& path : paths)
-      keys.push_back(key_of(render, path, item, case_rule(bound, 2)));
+      keys.push_back(sort_key(render, path, item, case_rule(bound, 2)));
     items.push_back({Value::tuple(render.budget(), std::move(keys)), std::move(item)});
   }
   sort_keyed(render, items, direction(bound, 1));
@@ -214,7 +214,7 @@ Value filter_unique(Render& render, Arguments& arguments) {
   return make_generator(
       render, "generator", bound[0].depth(), [source, seen, path, rule](Render& r, Value& out) {
         while (source->next(r, out)) {
-          Value key = key_of(r, path, out, rule);
+          Value key = sort_key(r, path, out, rule);
           const size_t hash = hash_of(r.budget(), key);
           auto [begin, end] = seen->keys.equal_range(hash);
           const bool known = std::any_of(
@@ -239,9 +239,9 @@ Value extreme(Render& render, Arguments& arguments, Extreme wanted) {
   if (!iterator->next(render, best)) {
     return Value::undefined("UndefinedError: No aggregated item, sequence was empty.");
   }
-  Value best_key = key_of(render, path, best, rule);
+  Value best_key = sort_key(render, path, best, rule);
   for (Value item; iterator->next(render, item);) {
-    Value key = key_of(render, path, item, rule);
+    Value key = sort_key(render, path, item, rule);
     const bool better = largest ? less(render, best_key, key) : less(render, key, best_key);
     if (!better) continue;
     best = std::move(item);

@@ -122,7 +122,7 @@ constexpr std::array<Method, 1> kIntMethods = {{{"bit_length", int_bit_length}}}
 constexpr std::array<Method, 2> kLoopMethods = {{{"cycle", loop_cycle}, {"changed", loop_changed}}};
 constexpr std::array<Method, 2> kCyclerMethods = {{{"next", cycler_next}, {"reset", cycler_reset}}};
 
-const Method* find_in(std::span<const Method> table, std::string_view name) {
+const Method* method_named(std::span<const Method> table, std::string_view name) {
   const auto found = std::ranges::find(table, name, &Method::name);
   return found == table.end() ? nullptr : &*found;
 }
@@ -130,11 +130,11 @@ const Method* find_in(std::span<const Method> table, std::string_view name) {
 const Method* find_sequence_method(SequenceKind kind, std::string_view name) {
   switch (kind) {
     case SequenceKind::kList:
-      return find_in(kListMethods, name);
+      return method_named(kListMethods, name);
     case SequenceKind::kTuple:
     case SequenceKind::kGroup:
     case SequenceKind::kRange:
-      return find_in(kTupleMethods, name);
+      return method_named(kTupleMethods, name);
     default:
       return nullptr;
   }
@@ -147,17 +147,17 @@ const Method* find_method(const Value& object, std::string_view name) {
     case Kind::kText:
       return find_text_method(name);
     case Kind::kDict:
-      return find_in(kDictMethods, name);
+      return method_named(kDictMethods, name);
     case Kind::kSequence:
       return find_sequence_method(object.as_sequence().kind, name);
     case Kind::kBool:
     case Kind::kInt:
-      return find_in(kIntMethods, name);
+      return method_named(kIntMethods, name);
     case Kind::kFloat:
-      return find_in(kFloatMethods, name);
+      return method_named(kFloatMethods, name);
     case Kind::kObject:
-      if (object.as<Loop>() != nullptr) return find_in(kLoopMethods, name);
-      if (object.as<Cycler>() != nullptr) return find_in(kCyclerMethods, name);
+      if (object.as<Loop>() != nullptr) return method_named(kLoopMethods, name);
+      if (object.as<Cycler>() != nullptr) return method_named(kCyclerMethods, name);
       return nullptr;
     default:
       return nullptr;

@@ -10,7 +10,7 @@
 namespace inferno::token::jinja {
 namespace {
 
-int deepest_of(std::initializer_list<const Expression*> children) {
+int greatest_depth(std::initializer_list<const Expression*> children) {
   int depth = 0;
   for (const Expression* child : children) {
     if (child != nullptr) depth = std::max(depth, child->depth);
@@ -104,7 +104,7 @@ void ExpressionParser::set_depth(Expression& node, int children_depth) const {
 }
 
 int ExpressionParser::depth_of(const CallArguments& arguments) const {
-  int depth = deepest_of({arguments.more_positional.get(), arguments.more_named.get()});
+  int depth = greatest_depth({arguments.more_positional.get(), arguments.more_named.get()});
   for (const auto& argument : arguments.positional)
     depth = std::max(depth, argument->depth);
   for (const auto& [name, argument] : arguments.named)
@@ -156,7 +156,8 @@ ExpressionPtr ExpressionParser::parse_conditional() {
     }
     lenient_ = outer;
     node->value = std::move(value);
-    set_depth(*node, deepest_of({node->condition.get(), node->value.get(), node->otherwise.get()}));
+    set_depth(*node,
+              greatest_depth({node->condition.get(), node->value.get(), node->otherwise.get()}));
     value = std::move(node);
     line = current().line;
   }
@@ -168,7 +169,7 @@ ExpressionPtr ExpressionParser::parse_or() {
   while (current().is_name("or")) {
     const int line = advance().line;
     ExpressionPtr right = parse_and();
-    const int depth = deepest_of({left.get(), right.get()});
+    const int depth = greatest_depth({left.get(), right.get()});
     left = std::make_unique<Binary>(line, BinaryOperator::kOr, std::move(left), std::move(right));
     set_depth(*left, depth);
   }
@@ -180,7 +181,7 @@ ExpressionPtr ExpressionParser::parse_and() {
   while (current().is_name("and")) {
     const int line = advance().line;
     ExpressionPtr right = parse_not();
-    const int depth = deepest_of({left.get(), right.get()});
+    const int depth = greatest_depth({left.get(), right.get()});
     left = std::make_unique<Binary>(line, BinaryOperator::kAnd, std::move(left), std::move(right));
     set_depth(*left, depth);
   }
@@ -235,7 +236,7 @@ ExpressionPtr ExpressionParser::parse_sum() {
     const BinaryOperator op = found->op;
     const int line = advance().line;
     ExpressionPtr right = parse_concat();
-    const int depth = deepest_of({left.get(), right.get()});
+    const int depth = greatest_depth({left.get(), right.get()});
     left = std::make_unique<Binary>(line, op, std::move(left), std::move(right));
     set_depth(*left, depth);
   }
@@ -263,7 +264,7 @@ ExpressionPtr ExpressionParser::parse_product() {
     const BinaryOperator op = found->op;
     const int line = advance().line;
     ExpressionPtr right = parse_power();
-    const int depth = deepest_of({left.get(), right.get()});
+    const int depth = greatest_depth({left.get(), right.get()});
     left = std::make_unique<Binary>(line, op, std::move(left), std::move(right));
     set_depth(*left, depth);
   }
@@ -276,7 +277,7 @@ ExpressionPtr ExpressionParser::parse_power() {
   while (current().is_operator("**")) {
     const int line = advance().line;
     ExpressionPtr right = parse_unary(Filters::kAllowed);
-    const int depth = deepest_of({left.get(), right.get()});
+    const int depth = greatest_depth({left.get(), right.get()});
     left =
         std::make_unique<Binary>(line, BinaryOperator::kPower, std::move(left), std::move(right));
     set_depth(*left, depth);
@@ -446,7 +447,7 @@ ExpressionPtr ExpressionParser::parse_subscript(ExpressionPtr node) {
   }
   if (!current().is_operator(":")) {
     expect_operator("]");
-    const int depth = deepest_of({node.get(), start.get()});
+    const int depth = greatest_depth({node.get(), start.get()});
     ExpressionPtr item = std::make_unique<Item>(line, std::move(node), std::move(start));
     set_depth(*item, depth);
     return item;
@@ -458,8 +459,8 @@ ExpressionPtr ExpressionParser::parse_subscript(ExpressionPtr node) {
   if (!current().is_operator(":") && !current().is_operator("]")) slice->stop = parse_expression();
   if (skip_operator(":") && !current().is_operator("]")) slice->step = parse_expression();
   expect_operator("]");
-  set_depth(*slice, deepest_of({slice->object.get(), slice->start.get(), slice->stop.get(),
-                                slice->step.get()}));
+  set_depth(*slice, greatest_depth({slice->object.get(), slice->start.get(), slice->stop.get(),
+                                    slice->step.get()}));
   return slice;
 }
 
