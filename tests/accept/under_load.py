@@ -161,7 +161,7 @@ def p99_of(values):
     return values[int(len(values) * 0.99)]
 
 
-def long_prompt_beside_streams(model, answer):
+def long_prompt_beside_streams(model):
     """Streams of one model beside a prompt, as the server is by default and without guesses.
 
     Tokens of one step come together, so gaps are those between steps. The longest of them are the
@@ -174,11 +174,14 @@ def long_prompt_beside_streams(model, answer):
             read_all([Stream(port, prompt_of(600, 50), 40)])
             alone = Stream(port, prompt_of(4000, 6), 1)
             read_all([alone])
-            lanes = [Stream(port, prompt_of(20, 100 + i), answer) for i in range(8)]
+            # Longer than the prompt takes: with guesses a step has several tokens.
+            lanes = [Stream(port, prompt_of(20, 100 + i), 6000) for i in range(8)]
             read_all(lanes, 3.0)
             prompt = Stream(port, prompt_of(4000, 7), 1)
             read_all([prompt, *lanes], until=prompt)
             read_all(lanes, 3.0)
+            if any(lane.is_over for lane in lanes):
+                raise SystemExit("a stream ended before the prompt was computed")
             for lane in lanes:
                 lane.socket.close()
         end = prompt.arrivals[0]
@@ -205,11 +208,11 @@ def long_prompt_beside_streams(model, answer):
 
 
 def long_prompt_small():
-    long_prompt_beside_streams(SMALL, 1500)
+    long_prompt_beside_streams(SMALL)
 
 
 def long_prompt_large():
-    long_prompt_beside_streams(LARGE, 300)
+    long_prompt_beside_streams(LARGE)
 
 
 MIXED = [
