@@ -9,12 +9,10 @@
 namespace inferno::app {
 namespace {
 
-constexpr const char* kDraftField = "speculative-config";
-
 std::unexpected<Error> of_draft(const std::string& model, const Error& error) {
-  return std::unexpected(Error{error.fault,
-                               fmt::format("{}: model {}: {}", kDraftField, model, error.message),
-                               kDraftField});
+  return std::unexpected(Error{
+      error.fault, fmt::format("{}: model {}: {}", kSpeculativeConfigField, model, error.message),
+      kSpeculativeConfigField});
 }
 
 }  // namespace

@@ -12,7 +12,6 @@ namespace {
 
 namespace json = boost::json;
 
-constexpr const char* kField = "speculative-config";
 constexpr std::array<std::string_view, 6> kKeys = {
     "method",           "model", "lengths", "num_speculative_tokens", "prompt_lookup_max",
     "prompt_lookup_min"};
@@ -23,9 +22,9 @@ constexpr const char* kShortest = "prompt_lookup_min";
 Result<void> check_keys(const json::object& object) {
   for (const auto& [key, value] : object) {
     if (std::ranges::find(kKeys, std::string_view(key)) != kKeys.end()) continue;
-    return fail_field(kField,
+    return fail_field(kSpeculativeConfigField,
                       "{}: '{}' is not known; known are method, model, lengths, {}, {} and {}",
-                      kField, std::string_view(key), kCount, kLongest, kShortest);
+                      kSpeculativeConfigField, std::string_view(key), kCount, kLongest, kShortest);
   }
   return {};
 }
@@ -39,8 +38,9 @@ Result<DraftModelName> model_of(const json::object& object) {
   if (value->is_string() && !value->get_string().empty()) {
     return std::string(value->get_string());
   }
-  return fail_field(kField, "{}: model is {}, must be the name of a model, a file or a folder",
-                    kField, json::serialize(*value));
+  return fail_field(kSpeculativeConfigField,
+                    "{}: model is {}, must be the name of a model, a file or a folder",
+                    kSpeculativeConfigField, json::serialize(*value));
 }
 
 Result<engine::SpeculationMethod> method_of(const json::object& object,
@@ -55,10 +55,10 @@ Result<engine::SpeculationMethod> method_of(const json::object& object,
     if (value->get_string() == "draft_model") return SpeculationMethod::kDraftModel;
     if (value->get_string() == "off") return SpeculationMethod::kOff;
   }
-  return fail_field(kField,
+  return fail_field(kSpeculativeConfigField,
                     "{}: method is {}, must be \"ngram\" (prompt lookup), \"draft_model\" or "
                     "\"off\"",
-                    kField, json::serialize(*value));
+                    kSpeculativeConfigField, json::serialize(*value));
 }
 
 Result<schedule::DraftLengthRule> lengths_of(const json::object& object) {
@@ -69,8 +69,9 @@ Result<schedule::DraftLengthRule> lengths_of(const json::object& object) {
     if (value->get_string() == "measured") return DraftLengthRule::kByMeasurement;
     if (value->get_string() == "longest") return DraftLengthRule::kLongest;
   }
-  return fail_field(kField, "{}: lengths is {}, must be \"measured\" or \"longest\"", kField,
-                    json::serialize(*value));
+  return fail_field(kSpeculativeConfigField,
+                    "{}: lengths is {}, must be \"measured\" or \"longest\"",
+                    kSpeculativeConfigField, json::serialize(*value));
 }
 
 // That no key is there which the method would not look at.
@@ -78,17 +79,19 @@ Result<void> check_fit(const json::object& object, engine::SpeculationMethod met
                        const DraftModelName& model) {
   const bool is_model = method == engine::SpeculationMethod::kDraftModel;
   if (is_model && !model) {
-    return fail_field(kField, "{}: method \"draft_model\" needs a model", kField);
+    return fail_field(kSpeculativeConfigField, "{}: method \"draft_model\" needs a model",
+                      kSpeculativeConfigField);
   }
   if (model && !is_model) {
-    return fail_field(kField, "{}: model is {}, allowed only with method \"draft_model\"", kField,
-                      json::serialize(object.at("model")));
+    return fail_field(kSpeculativeConfigField,
+                      "{}: model is {}, allowed only with method \"draft_model\"",
+                      kSpeculativeConfigField, json::serialize(object.at("model")));
   }
   for (const char* key : {kLongest, kShortest}) {
     const json::value* const value = object.if_contains(key);
     if (!is_model || value == nullptr || value->is_null()) continue;
-    return fail_field(kField, "{}: {} is {}, allowed only with method \"ngram\"", kField, key,
-                      json::serialize(*value));
+    return fail_field(kSpeculativeConfigField, "{}: {} is {}, allowed only with method \"ngram\"",
+                      kSpeculativeConfigField, key, json::serialize(*value));
   }
   return {};
 }
@@ -100,8 +103,8 @@ Result<std::optional<int>> number_of(const json::object& object, std::string_vie
   if (value->is_int64() && value->get_int64() >= 1 && value->get_int64() <= most) {
     return static_cast<int>(value->get_int64());
   }
-  return fail_field(kField, "{}: {} is {}, must be a whole number from 1 to {}", kField, key,
-                    json::serialize(*value), most);
+  return fail_field(kSpeculativeConfigField, "{}: {} is {}, must be a whole number from 1 to {}",
+                    kSpeculativeConfigField, key, json::serialize(*value), most);
 }
 
 }  // namespace
@@ -112,8 +115,8 @@ Result<engine::SpeculationConfig> parse_speculative_config(std::string_view text
   boost::system::error_code trouble;
   const json::value value = json::parse(text, trouble);
   if (trouble || !value.is_object()) {
-    return fail_field(kField, "{}: {} is not a JSON object such as {}", kField, text,
-                      kDefaultSpeculativeConfig);
+    return fail_field(kSpeculativeConfigField, "{}: {} is not a JSON object such as {}",
+                      kSpeculativeConfigField, text, kDefaultSpeculativeConfig);
   }
   const json::object& object = value.get_object();
   if (auto known = check_keys(object); !known) return std::unexpected(known.error());
@@ -139,8 +142,9 @@ Result<engine::SpeculationConfig> parse_speculative_config(std::string_view text
     config.prompt_lookup_min = shortest->value_or(config.prompt_lookup_max);
   }
   if (config.prompt_lookup_min > config.prompt_lookup_max) {
-    return fail_field(kField, "{}: prompt_lookup_min is {}, must be at most prompt_lookup_max, {}",
-                      kField, config.prompt_lookup_min, config.prompt_lookup_max);
+    return fail_field(kSpeculativeConfigField,
+                      "{}: prompt_lookup_min is {}, must be at most prompt_lookup_max, {}",
+                      kSpeculativeConfigField, config.prompt_lookup_min, config.prompt_lookup_max);
   }
   return config;
 }

@@ -32,7 +32,10 @@ namespace inferno::app {
 // What holds when nothing is said.
 inline constexpr std::string_view kDefaultSpeculativeConfig = R"({"method": "ngram"})";
 
-// Reads the text. kInvalid with the field "speculative-config" when it is not as above.
+// The option at fault in errors.
+inline constexpr const char* kSpeculativeConfigField = "speculative-config";
+
+// Reads the text. kInvalid with that field when it is not as above.
 Result<engine::SpeculationConfig> parse_speculative_config(std::string_view text);
 
 }  // namespace inferno::app
