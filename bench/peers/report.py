@@ -128,7 +128,7 @@ def markdown(results):
         f"{machine['memory_gib']} GiB; {', '.join(machine['instructions'])}. "
         f"Load at the start {machine['load']:.1f}; {results['rounds']} rounds, each side in turn.",
         "A ratio is the median over rounds of how many times better Inferno is, in brackets the "
-        "least and the most. Shares are of the peaks that the same process measured.",
+        "least and the most. Shares are of the peaks that the same process measured around it.",
         "",
     ]
     lines += [f"- {name}: {version}" for name, version in results["versions"].items()]

@@ -6,7 +6,7 @@
 //
 // Beside tokens a second each result says what share of the machine it used: the weights' bytes a
 // second over the memory read rate, or 8-bit operations a second over the peak of this instruction
-// set, both measured in the same run.
+// set. Both are measured before and after each repetition; the share is the median of theirs.
 //
 // `inferno bench serve ...` is a command of its own: app/bench_serve.h.
 #include <algorithm>
@@ -36,14 +36,32 @@ struct BenchOptions {
   bool prints_json = false;
 };
 
+struct Repetition {
+  double tokens_per_s = 0.0;
+  MachinePeak peak;  // means of before and after
+  double share_of_memory = 0.0;
+  double share_of_int8 = 0.0;
+};
+
 struct Measurement {
   std::string test;
-  std::vector<double> tokens_per_s;  // one a repetition
-  double gb_per_s = 0.0;             // weights read, at the median
-  double gop_per_s = 0.0;            // products with weights, at the median
+  double gb_per_token = 0.0;   // weights read
+  double gop_per_token = 0.0;  // products with weights
+  std::vector<Repetition> repetitions;
 
-  double median() const {
-    std::vector<double> sorted = tokens_per_s;
+  double median(double Repetition::* field) const {
+    return median_of([field](const Repetition& repetition) { return repetition.*field; });
+  }
+  double median(double MachinePeak::* field) const {
+    return median_of([field](const Repetition& repetition) { return repetition.peak.*field; });
+  }
+  double tokens_per_s() const { return median(&Repetition::tokens_per_s); }
+
+ private:
+  double median_of(const auto& value) const {
+    std::vector<double> sorted;
+    for (const Repetition& repetition : repetitions)
+      sorted.push_back(value(repetition));
     std::ranges::sort(sorted);
     const size_t half = sorted.size() / 2;
     return sorted.size() % 2 == 1 ? sorted[half] : (sorted[half - 1] + sorted[half]) / 2.0;
@@ -60,35 +78,28 @@ class ModelBench {
   }
 
   Measurement prefill() {
-    Measurement result{.test = fmt::format("pp{}", options_.prompt_tokens), .tokens_per_s = {}};
-    const int rounds = options_.repetitions + 1;  // the first one warms up
-    for (int round = 0; round < rounds; ++round) {
-      const auto start = Clock::now();
-      run_prompt(0, options_.depth, options_.prompt_tokens);
-      if (round > 0) result.tokens_per_s.push_back(options_.prompt_tokens / seconds_since(start));
-    }
-    const double chunk = std::min(options_.prompt_tokens, options_.engine.max_num_batched_tokens);
-    add_rates(result, result.median() / chunk, result.median());
-    return result;
+    const int tokens = options_.prompt_tokens;
+    const double chunk = std::min(tokens, options_.engine.max_num_batched_tokens);
+    return measure({.test = fmt::format("pp{}", tokens),
+                    .gb_per_token = weights_gb() / chunk,
+                    .gop_per_token = layers_gop(),
+                    .repetitions = {}},
+                   tokens, [&] { run_prompt(0, options_.depth, tokens); });
   }
 
   Measurement decode() {
-    Measurement result{.test = fmt::format("tg{}", options_.generated_tokens), .tokens_per_s = {}};
     for (int sequence = 0; sequence < options_.batch; ++sequence)
       run_prompt(sequence, 0, options_.depth);
-    const int rounds = options_.repetitions + 1;
-    for (int round = 0; round < rounds; ++round) {
-      const auto start = Clock::now();
-      for (int step = 0; step < options_.generated_tokens; ++step)
-        run_decode_step(options_.depth + step);
-      const double tokens = static_cast<double>(options_.generated_tokens) * options_.batch;
-      if (round > 0) result.tokens_per_s.push_back(tokens / seconds_since(start));
-    }
-    add_rates(result, result.median() / options_.batch, result.median());
-    return result;
+    return measure({.test = fmt::format("tg{}", options_.generated_tokens),
+                    .gb_per_token = weights_gb() / options_.batch,
+                    .gop_per_token = layers_gop() + head_gop(),
+                    .repetitions = {}},
+                   options_.generated_tokens * options_.batch, [&] {
+                     for (int step = 0; step < options_.generated_tokens; ++step)
+                       run_decode_step(options_.depth + step);
+                   });
   }
 
-  MachinePeak peak() { return measure_peak(*table_, *pool_); }
   int threads() const { return pool_->size(); }
   const kernel::KernelTable& table() const { return *table_; }
   const PrefetchChoice& prefetch() const { return prefetch_; }
@@ -190,15 +201,37 @@ class ModelBench {
     decoder_->logits(rows_, logits_.data());
   }
 
-  // steps_per_s: how often all weights were read; tokens_per_s: rows that went through them.
-  void add_rates(Measurement& result, double steps_per_s, double tokens_per_s) const {
+  // Completes `result` with repetitions of `work`, each of so many tokens.
+  Measurement measure(Measurement result, int tokens, const auto& work) {
+    work();  // the first one warms up
+    MachinePeak before = measure_peak(*table_, *pool_);
+    for (int i = 0; i < options_.repetitions; ++i) {
+      const auto start = Clock::now();
+      work();
+      const double tokens_per_s = tokens / seconds_since(start);
+      const MachinePeak after = measure_peak(*table_, *pool_);
+      const MachinePeak peak{
+          .read_gb_per_s = (before.read_gb_per_s + after.read_gb_per_s) / 2.0,
+          .int8_gop_per_s = (before.int8_gop_per_s + after.int8_gop_per_s) / 2.0};
+      result.repetitions.push_back(
+          {.tokens_per_s = tokens_per_s,
+           .peak = peak,
+           .share_of_memory = tokens_per_s * result.gb_per_token / peak.read_gb_per_s,
+           .share_of_int8 = tokens_per_s * result.gop_per_token / peak.int8_gop_per_s});
+      before = after;
+    }
+    return result;
+  }
+
+  double weights_gb() const { return static_cast<double>(weights_->packed_bytes()) / 1e9; }
+  double layers_gop() const {
     const model::ModelConfig& c = checkpoint_->config();
     const double attention = double{2} * c.width * c.head_width * (c.head_count + c.kv_head_count);
-    const double layers = c.layer_count * (attention + 3.0 * c.width * c.feed_forward_width);
-    const double head = static_cast<double>(c.width) * c.vocab_size;
-    const bool every_row_has_logits = result.test.starts_with("tg");
-    result.gb_per_s = steps_per_s * static_cast<double>(weights_->packed_bytes()) / 1e9;
-    result.gop_per_s = tokens_per_s * 2.0 * (layers + (every_row_has_logits ? head : 0.0)) / 1e9;
+    return 2.0 * c.layer_count * (attention + 3.0 * c.width * c.feed_forward_width) / 1e9;
+  }
+  double head_gop() const {
+    const model::ModelConfig& c = checkpoint_->config();
+    return 2.0 * c.width * c.vocab_size / 1e9;
   }
 
   BenchOptions options_;
@@ -217,50 +250,48 @@ class ModelBench {
   int pages_per_sequence_ = 0;
 };
 
-double percent(double part, double whole) {
-  return 100.0 * part / whole;
-}
-
-void print_json(const ModelBench& bench, const MachinePeak& peak,
-                const std::vector<Measurement>& results) {
+void print_json(const ModelBench& bench, const std::vector<Measurement>& results) {
   boost::json::array list;
   for (const Measurement& result : results) {
     boost::json::array rates;
-    for (const double rate : result.tokens_per_s)
-      rates.emplace_back(rate);
+    for (const Repetition& repetition : result.repetitions)
+      rates.emplace_back(repetition.tokens_per_s);
+    const double rate = result.tokens_per_s();
     list.push_back({{"test", result.test},
                     {"tokens_per_s", std::move(rates)},
-                    {"median", result.median()},
-                    {"weights_gb_per_s", result.gb_per_s},
-                    {"read_peak_percent", percent(result.gb_per_s, peak.read_gb_per_s)},
-                    {"gop_per_s", result.gop_per_s},
-                    {"int8_peak_percent", percent(result.gop_per_s, peak.int8_gop_per_s)}});
+                    {"median", rate},
+                    {"weights_gb_per_s", rate * result.gb_per_token},
+                    {"read_peak_gb_per_s", result.median(&MachinePeak::read_gb_per_s)},
+                    {"read_peak_percent", 100.0 * result.median(&Repetition::share_of_memory)},
+                    {"gop_per_s", rate * result.gop_per_token},
+                    {"int8_peak_gop_per_s", result.median(&MachinePeak::int8_gop_per_s)},
+                    {"int8_peak_percent", 100.0 * result.median(&Repetition::share_of_int8)}});
   }
-  const boost::json::object out{
-      {"model", bench.name()},
-      {"threads", bench.threads()},
-      {"isa", kernel::name_of(bench.table().isa)},
-      {"prefetch_bytes", bench.prefetch().chosen_bytes},
-      {"peak", {{"read_gb_per_s", peak.read_gb_per_s}, {"int8_gop_per_s", peak.int8_gop_per_s}}},
-      {"results", std::move(list)}};
+  const boost::json::object out{{"model", bench.name()},
+                                {"threads", bench.threads()},
+                                {"isa", kernel::name_of(bench.table().isa)},
+                                {"prefetch_bytes", bench.prefetch().chosen_bytes},
+                                {"results", std::move(list)}};
   fmt::print("{}\n", boost::json::serialize(out));
 }
 
-void print_table(const ModelBench& bench, const MachinePeak& peak,
-                 const std::vector<Measurement>& results) {
-  fmt::print("{}, {} threads, {}; memory {:.1f} GB/s, int8 {:.0f} GOP/s\n", bench.name(),
-             bench.threads(), kernel::name_of(bench.table().isa), peak.read_gb_per_s,
-             peak.int8_gop_per_s);
+void print_table(const ModelBench& bench, const std::vector<Measurement>& results) {
+  fmt::print("{}, {} threads, {}\n", bench.name(), bench.threads(),
+             kernel::name_of(bench.table().isa));
   fmt::print("weights fetched {} bytes ahead{}\n", bench.prefetch().chosen_bytes,
              describe(bench.prefetch()));
   for (const Measurement& result : results) {
-    const auto [least, most] = std::ranges::minmax(result.tokens_per_s);
+    const auto [least, most] =
+        std::ranges::minmax(result.repetitions, {}, &Repetition::tokens_per_s);
+    const double rate = result.tokens_per_s();
     fmt::print(
-        "{:<8} {:9.2f} tokens/s ({:.2f} to {:.2f})  {:6.1f} GB/s of weights, {:.0f} % of memory;  "
-        "{:7.1f} GOP/s, {:.0f} % of int8\n",
-        result.test, result.median(), least, most, result.gb_per_s,
-        percent(result.gb_per_s, peak.read_gb_per_s), result.gop_per_s,
-        percent(result.gop_per_s, peak.int8_gop_per_s));
+        "{:<8} {:9.2f} tokens/s ({:.2f} to {:.2f})  {:6.1f} GB/s of weights, {:.0f} % of "
+        "memory's {:.1f};  {:7.1f} GOP/s, {:.0f} % of int8's {:.0f}\n",
+        result.test, rate, least.tokens_per_s, most.tokens_per_s, rate * result.gb_per_token,
+        100.0 * result.median(&Repetition::share_of_memory),
+        result.median(&MachinePeak::read_gb_per_s), rate * result.gop_per_token,
+        100.0 * result.median(&Repetition::share_of_int8),
+        result.median(&MachinePeak::int8_gop_per_s));
   }
 }
 
@@ -289,16 +320,12 @@ int run_bench(int argc, char** argv) {
   auto bench = ModelBench::create(options);
   if (!bench) return report("bench", bench.error());
   std::vector<Measurement> results;
-  const MachinePeak before = (*bench)->peak();
   if (options.prompt_tokens > 0) results.push_back((*bench)->prefill());
   if (options.generated_tokens > 0) results.push_back((*bench)->decode());
-  const MachinePeak after = (*bench)->peak();
-  const MachinePeak peak{.read_gb_per_s = std::max(before.read_gb_per_s, after.read_gb_per_s),
-                         .int8_gop_per_s = std::max(before.int8_gop_per_s, after.int8_gop_per_s)};
   if (options.prints_json) {
-    print_json(**bench, peak, results);
+    print_json(**bench, results);
   } else {
-    print_table(**bench, peak, results);
+    print_table(**bench, results);
   }
   return 0;
 }

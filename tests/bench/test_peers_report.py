@@ -180,8 +180,9 @@ def test_cpu_flags_are_whole_words():
 def test_the_memory_share_of_deep_decoding_counts_the_cache_that_is_read():
     ours = Inferno.__new__(Inferno)
     ours.kv_bytes_per_token = 32768
-    read = {"results": [{"median": 10.0, "weights_gb_per_s": 8.0, "gop_per_s": 20.0}],
-            "peak": {"read_gb_per_s": 20.0, "int8_gop_per_s": 400.0}}
+    read = {"results": [{
+        "median": 10.0, "weights_gb_per_s": 8.0, "read_peak_percent": 40.0,
+        "read_peak_gb_per_s": 20.0, "int8_peak_percent": 5.0, "int8_peak_gop_per_s": 400.0}]}
     shallow = ours.read(read, Case("decode", 0))
     deep = ours.read(read, Case("decode", 0, depth=8192))
     assert shallow["of_memory"] == pytest.approx(0.4)
