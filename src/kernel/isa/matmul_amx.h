@@ -47,14 +47,18 @@ inline void arrange_row(const int8_t* from, int k, int8_t* to) {
   }
 }
 
-// Fetches the packed bytes of the next 256 k of two panels into L2, a part at each advance().
+// Fetches packed bytes of 256 k of two panels into L2, a part at each advance(). Null: none.
 class NextStretch {
  public:
   NextStretch(const uint8_t* const (&panels)[kAmxPanels], int bytes, int advances)
-      : at_{panels[0], panels[1]}, lines_((bytes / 64 + advances - 1) / advances) {}
+      : at_{panels[0], panels[1]},
+        left_(panels[0] == nullptr ? 0 : bytes / 64),
+        lines_((left_ + advances - 1) / advances) {}
 
   INFERNO_INLINE void advance() {
-    for (int line = 0; line < lines_; ++line) {
+    const int lines = left_ < lines_ ? left_ : lines_;
+    left_ -= lines;
+    for (int line = 0; line < lines; ++line) {
       for (const uint8_t*& at : at_) {
         __builtin_prefetch(at, 0, 2);
         at += 64;
@@ -64,7 +68,8 @@ class NextStretch {
 
  private:
   const uint8_t* at_[kAmxPanels];
-  int lines_;
+  int left_;   // lines of each panel
+  int lines_;  // at a time
 };
 
 // Where 256 k of a panel of the group are. A panel that does not exist repeats the last one.

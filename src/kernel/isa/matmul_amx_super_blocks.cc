@@ -1,23 +1,26 @@
 // AMX products of the formats with super-blocks of 256 k and integer sub-scales (the K formats).
 //
-// The sub-scales go into the weights: w = sub_scale * (code - zero point), at most 14 bits, is
-// written as one or two bytes (Fold below says which for which format), so that the exact sum of
-// 256 k stays in the tile unit; what is stored is one int32, or two of which it is made. Four sums
-// are a unit of work:
+// The sub-scales go into the weights, which are one or two bytes then (amx_folds.h), so that the
+// exact sum of 256 k stays in the tile unit; what is stored is one int32, or two of which it is
+// made. Four sums are a unit of work:
 //
 //   w of two bytes   16 rows: sums 0, 1 = low, high bytes of panel p; 2, 3 = of panel p + 1
 //   w of one byte    32 rows: sums 0, 1 = rows 0-15 of panels p, p + 1; 2, 3 = rows 16-31
 //
 //   tmm0-3 sums   tmm4 rows   tmm5 sums of minima   tmm6, tmm7 weights in turn
 //
-// While the tile unit works on one unit, the vector unit finishes the one before, an eighth after
-// every second product. A unit begins by storing the sums of the former one, each just before the
-// product that begins its own sum, with its first tiles already loaded: so no product waits for
-// stores, nor a store for products behind it.
+// The tile unit never waits for the vector unit, which meanwhile
+//
+//   - finishes the unit before, an eighth after every second product. A unit begins by storing the
+//     sums of the former one, each just before the product that begins its own sum, with its first
+//     tiles already loaded: so no product waits for stores, nor a store for products behind it;
+//   - unpacks the next 256 k of both panels during the last unit of rows, into the quarter that
+//     its products have just used.
 //
 // Vectors keep one of their two multipliers while tiles work, so what minima subtract is a product
 // of tiles as well: sums of q, in two bfloat16 each, times minima.
 #if defined(INFERNO_ISA_AVX512)
+#include "kernel/isa/amx_folds.h"
 #include "kernel/isa/matmul_amx.h"
 
 namespace inferno::kernel::INFERNO_ISA {
@@ -26,10 +29,15 @@ namespace {
 // 256 k of a panel.
 struct SuperPanel {
   alignas(64) uint8_t part[2][64][64];  // low and high bytes of w, [step]
-  uint32_t minima[16][16];              // [sub-block][output] twice as bfloat16
+};
+
+// What its sums are finished with, while the bytes are those of the next 256 k already.
+struct PanelScales {
+  alignas(64) uint32_t minima[16][16];  // [sub-block][output] twice as bfloat16
   float d[16];
   float dmin[16];
 };
+using PairScales = PanelScales[kAmxPanels];
 
 // What the sums of a unit become in memory: the exact integers, and what minima subtract.
 using Dots = int32_t[4][16][16];
@@ -41,112 +49,25 @@ struct SuperRows {
   uint32_t sums[kMostRowStretches][16];   // [stretch][row][sub-block], see split_sums()
   float scale[kMostRowStretches];         // [stretch][row]
   int rows;                               // padded
+  int stretches;
 
   size_t at(int stretch, int row) const {
     return static_cast<size_t>(stretch) * static_cast<size_t>(rows) + static_cast<size_t>(row);
   }
+  size_t count() const { return at(stretches, 0); }
 };
 
 struct Scratch {
   SuperRows rows;
   SuperPanel panel[kAmxPanels];
-  alignas(64) Dots dots;  // of the unit before
-  MinimaSums minima[2];   // of the unit being multiplied, and the one before
+  PairScales scales[2];     // of the 256 k that are unpacked, and of those before, in turn
+  int turn;                 // of `scales`
+  const uint8_t* unpacked;  // the packed bytes that `panel` was made of
+  alignas(64) Dots dots;    // of the unit before
+  MinimaSums minima[2];     // of the unit being multiplied, and the one before
   float totals[kMostBlockRows][kAmxPanels][16];
 };
 static_assert(sizeof(Scratch) <= kMatmulScratchBytes);
-
-// Each of 16 lanes repeated in both of its halves, or all four of its bytes.
-inline __m512i twice(__m512i v) {
-  return _mm512_mullo_epi32(v, _mm512_set1_epi32(0x00010001));
-}
-inline __m512i four_times(__m512i v) {
-  return _mm512_mullo_epi32(v, _mm512_set1_epi32(0x01010101));
-}
-
-// sub_scale < 64 = 8 * high + low, codes < 32 and no zero point: each part of the scale times a
-// code is below 256, so that one 16-bit product multiplies two codes.
-struct SplitScale {
-  static constexpr int kParts = 2, kShift = 3;
-  static constexpr bool kIsSigned[2] = {false, false}, kIsNegated = false;
-  __m512i low, high;
-  explicit SplitScale(__m512i scale)
-      : low(twice(_mm512_and_si512(scale, _mm512_set1_epi32(7)))),
-        high(twice(_mm512_maskz_srli_epi32(kAllLanes, scale, 3))) {}
-  INFERNO_INLINE void put(__m512i codes, uint8_t* first, uint8_t* second) const {
-    _mm512_store_si512(first, _mm512_mullo_epi16(codes, low));
-    _mm512_store_si512(second, _mm512_mullo_epi16(codes, high));
-  }
-};
-
-// sub_scale * code is below 256, without a zero point.
-struct WholeScale {
-  static constexpr int kParts = 1;
-  static constexpr bool kIsSigned[2] = {false, false}, kIsNegated = false;
-  __m512i factor;
-  explicit WholeScale(__m512i scale) : factor(twice(scale)) {}
-  INFERNO_INLINE void put(__m512i codes, uint8_t* first, uint8_t*) const {
-    _mm512_store_si512(first, _mm512_mullo_epi16(codes, factor));
-  }
-};
-
-// sub_scale in [-32, 31] times code - 4 in [-4, 3] is in [-124, 128], so its negative is a byte:
-//   scale > 0:   -w = (7 - code) * scale - 3 * scale
-//   scale <= 0:  -w = code * |scale| - 4 * |scale|
-// and products of two codes at once, with |scale|, stay below 256.
-struct NegatedProduct {
-  static constexpr int kParts = 1;
-  static constexpr bool kIsSigned[2] = {true, true}, kIsNegated = true;
-  __m512i flip, factor, offset;
-  explicit NegatedProduct(__m512i scale) {
-    const __mmask16 is_positive = _mm512_cmpgt_epi32_mask(scale, _mm512_setzero_si512());
-    const __m512i size = _mm512_maskz_abs_epi32(kAllLanes, scale);
-    flip = _mm512_maskz_set1_epi32(is_positive, 0x07070707);
-    factor = twice(size);
-    const __m512i thrice = _mm512_add_epi32(size, _mm512_add_epi32(size, size));
-    const __mmask16 is_not = static_cast<__mmask16>(~is_positive);
-    offset = four_times(_mm512_mask_add_epi32(thrice, is_not, thrice, size));
-  }
-  INFERNO_INLINE void put(__m512i codes, uint8_t* first, uint8_t*) const {
-    const __m512i product = _mm512_mullo_epi16(_mm512_xor_si512(codes, flip), factor);
-    _mm512_store_si512(first, _mm512_sub_epi8(product, offset));
-  }
-};
-
-// Any codes and any sub-scale of a byte: w = 256 * high + low, low unsigned. vpmaddubsw with every
-// second byte of the scale zero gives 16-bit products of the codes at even k, and at odd k.
-template <int kZeroPoint>
-struct WideProduct {
-  static constexpr int kParts = 2, kShift = 8;
-  static constexpr bool kIsSigned[2] = {false, true}, kIsNegated = false;
-  __m512i even, odd, offset;
-  explicit WideProduct(__m512i scale) {
-    even = twice(_mm512_and_si512(scale, _mm512_set1_epi32(0xFF)));
-    odd = _mm512_slli_epi16(even, 8);
-    const __m512i times = _mm512_mullo_epi32(scale, _mm512_set1_epi32(kZeroPoint));
-    offset = twice(_mm512_and_si512(times, _mm512_set1_epi32(0xFFFF)));
-  }
-  INFERNO_INLINE void put(__m512i codes, uint8_t* first, uint8_t* second) const {
-    const __m512i lower_byte = _mm512_set1_epi16(0x00FF);
-    const __m512i a = _mm512_sub_epi16(_mm512_maddubs_epi16(codes, even), offset);
-    const __m512i b = _mm512_sub_epi16(_mm512_maddubs_epi16(codes, odd), offset);
-    constexpr int kSelect = 0xCA;  // the first where the mask is set, else the second or third
-    const __m512i low = _mm512_slli_epi16(b, 8);
-    const __m512i high = _mm512_srli_epi16(a, 8);
-    _mm512_store_si512(first, _mm512_ternarylogic_epi32(lower_byte, a, low, kSelect));
-    _mm512_store_si512(second, _mm512_ternarylogic_epi32(lower_byte, high, b, kSelect));
-  }
-};
-
-// No sub-scales: code - 1.
-struct Ternary {
-  static constexpr int kParts = 1;
-  static constexpr bool kIsSigned[2] = {true, true}, kIsNegated = false;
-  explicit Ternary(__m512i) {}
-  INFERNO_INLINE void put(__m512i codes, uint8_t* first, uint8_t*) const {
-    _mm512_store_si512(first, _mm512_sub_epi8(codes, _mm512_set1_epi8(1)));
-  }
-};
 
 // The float of an integer below 256, or of a multiple of 256 below 2^16, is a bfloat16: its upper
 // half.
@@ -177,7 +98,8 @@ template <class S>
 void arrange_super_rows(const MatmulJob& job, int row_begin, int row_end, SuperRows& to) {
   const int count = row_end - row_begin;
   to.rows = padded_rows(count);
-  for (int stretch = 0; stretch < stretch_count(job.w.k); ++stretch) {
+  to.stretches = stretch_count(job.w.k);
+  for (int stretch = 0; stretch < to.stretches; ++stretch) {
     const RowSlice from = slice_of(job.x, row_begin, stretch);
     for (int row = 0; row < to.rows; ++row) {
       const size_t r = static_cast<size_t>(row);
@@ -198,9 +120,8 @@ void arrange_super_rows(const MatmulJob& job, int row_begin, int row_end, SuperR
 }
 
 template <class S>
-INFERNO_INLINE inline void unpack_minima(const S& source, SuperPanel& panel) {
-  store(panel.dmin, source.dmin());
-  __builtin_memset(panel.minima, 0, sizeof(panel.minima));
+INFERNO_INLINE inline void unpack_minima(const S& source, PanelScales& scales) {
+  store(scales.dmin, source.dmin());
   for (int pair = 0; pair < S::kSubs / 2; ++pair) {
     const Ints both = source.minima(pair);
     const __m512i first = float_bits(first_of_pairs(both).v);
@@ -208,22 +129,42 @@ INFERNO_INLINE inline void unpack_minima(const S& source, SuperPanel& panel) {
     const auto put = [&](__m512i bits, uint32_t* to) INFERNO_INLINE {
       _mm512_storeu_si512(to, _mm512_or_si512(bits, _mm512_maskz_srli_epi32(kAllLanes, bits, 16)));
     };
-    put(first, panel.minima[2 * pair]);
-    put(second, panel.minima[2 * pair + 1]);
+    put(first, scales.minima[2 * pair]);
+    put(second, scales.minima[2 * pair + 1]);
   }
 }
 
+// 256 k of both panels that are to be unpacked.
+struct Packed {
+  const PackedMatrix* w;
+  const uint8_t* bytes[kAmxPanels];  // null: there are none
+};
+
 template <class S, class Fold>
-void unpack(const S& source, SuperPanel& panel) {
-  for (int sub = 0; sub < S::kSubs; ++sub) {
-    const Fold fold(to_int(source.scale(sub)).v);
-    unroll<0, S::kSteps>([&](auto step) INFERNO_INLINE {
-      const int at = sub * S::kSteps + step;
-      fold.put(source.codes(sub, step).v, panel.part[0][at], panel.part[1][at]);
-    });
+INFERNO_INLINE inline void unpack_quarter(const Packed& packed, int quarter, Scratch& scratch) {
+  constexpr int kSubs = S::kSubs / 4;
+  for (int p = 0; p < kAmxPanels; ++p) {
+    const S source(*packed.w, packed.bytes[p]);
+    SuperPanel& panel = scratch.panel[p];
+    for (int sub = quarter * kSubs; sub < (quarter + 1) * kSubs; ++sub) {
+      const Fold fold(to_int(source.scale(sub)).v);
+      unroll<0, S::kSteps>([&](auto step) INFERNO_INLINE {
+        const int at = sub * S::kSteps + step;
+        fold.put(source.codes(sub, step).v, panel.part[0][at], panel.part[1][at]);
+      });
+    }
   }
-  store(panel.d, source.d());
-  if constexpr (S::kMinimum) unpack_minima(source, panel);
+}
+
+// Into the turn that is not the present one.
+template <class S>
+__attribute__((noinline)) void unpack_scales(const Packed& packed, Scratch& scratch) {
+  for (int p = 0; p < kAmxPanels; ++p) {
+    const S source(*packed.w, packed.bytes[p]);
+    PanelScales& scales = scratch.scales[1 - scratch.turn][p];
+    store(scales.d, source.d());
+    if constexpr (S::kMinimum) unpack_minima(source, scales);
+  }
 }
 
 // One k step after the other, and in each one sum after the other.
@@ -246,7 +187,8 @@ struct UnitShape {
 
 // A unit of rows times the panels of a stretch.
 struct Unit {
-  const int8_t* q;             // tiles; null: there is none
+  const int8_t* q;  // tiles; null: there is none
+  const PanelScales* panels;
   const uint32_t (*sums)[16];  // of the rows
   const float* scale;
   float (*minima)[16][16];
@@ -261,8 +203,8 @@ INFERNO_INLINE inline void finish_part(const Scratch& scratch, const Unit& unit,
   if (unit.q == nullptr) return;
   Floats d[Shape::kPanels], dmin[Shape::kPanels];
   unroll<0, Shape::kPanels>([&](auto p) INFERNO_INLINE {
-    d[p] = load(scratch.panel[p].d);
-    if constexpr (S::kMinimum) dmin[p] = load(scratch.panel[p].dmin);
+    d[p] = load(unit.panels[p].d);
+    if constexpr (S::kMinimum) dmin[p] = load(unit.panels[p].dmin);
   });
   unroll<0, Shape::kPartRows>([&](auto r) INFERNO_INLINE {
     const int row = part * Shape::kPartRows + r;
@@ -319,12 +261,12 @@ INFERNO_INLINE inline void load_next_tiles(const SuperPanel* panels, const int8_
 // later, when nothing waits for it any more. Exact, as every sum of products is an integer below
 // 2^24.
 template <class Fold, int kSums, int kStep>
-INFERNO_INLINE inline void multiply_minima(const SuperPanel* panels, const Unit& unit) {
+INFERNO_INLINE inline void multiply_minima(const Unit& unit) {
   using Shape = UnitShape<Fold, kSums>;
   if constexpr (kStep > 0 && kStep <= Shape::kProducts) store_float_sums<5>(unit.minima[kStep - 1]);
   if constexpr (kStep < Shape::kProducts) {
     load_tile<4, 1024>(unit.sums[kStep / Shape::kPanels * kAmxTileRows]);
-    load_tile<6, 1024>(panels[kStep % Shape::kPanels].minima);
+    load_tile<6, 1024>(unit.panels[kStep % Shape::kPanels].minima);
     zero_tile<5>();
     add_bf16_products<5, 4, 6>();
     if constexpr (kStep == 3) store_float_sums<5>(unit.minima[3]);
@@ -336,49 +278,7 @@ INFERNO_INLINE inline void store_all_sums(Dots& dots) {
   unroll<0, kSums>([&](auto sum) INFERNO_INLINE { store_sums<sum>(dots[sum]); });
 }
 
-// Multiplies a unit, whose first tiles are loaded, while finishing the former one, whose sums are
-// still in the tiles; then loads the first tiles of the next one.
-template <class S, class Fold, int kSums>
-__attribute__((noinline)) void multiply_unit(Scratch& scratch, const Unit& current,
-                                             const Unit& former, const int8_t* next_q) {
-  using Shape = UnitShape<Fold, kSums>;
-  const Unit unit = current, before = former;  // in registers: totals cannot alias them
-  const SuperPanel* const panels = scratch.panel;
-  unroll<0, 4>([&](auto step) INFERNO_INLINE {
-    unroll<0, kSums>([&](auto sum) INFERNO_INLINE {
-      if constexpr (step == 0) {
-        store_sums<sum>(scratch.dots[sum]);
-        zero_tile<sum>();
-      }
-      constexpr bool kIsSigned = Fold::kIsSigned[Shape::kIsTwoParts ? sum % 2 : 0];
-      add_products<sum, 4, Shape::weights_tile(sum), kIsSigned>();
-      constexpr bool kIsLast = sum == kSums - 1;
-      constexpr bool kHasMinima = S::kMinimum && step < Shape::kProducts;
-      if constexpr (S::kMinimum && kIsLast) {
-        multiply_minima<Fold, kSums, step>(panels, unit);
-        if constexpr (kHasMinima) {
-          load_next_tiles<Fold, kSums, step, kSums - 2>(panels, unit.q, next_q);
-        }
-      }
-      if constexpr (!kHasMinima || !Shape::kIsTwoParts || sum != kSums - 2) {
-        load_next_tiles<Fold, kSums, step, sum>(panels, unit.q, next_q);
-      }
-      // All sums of `before` have to be stored first.
-      if constexpr (step == 0 && kIsLast) finish_part<S, Fold, kSums>(scratch, before, 0);
-      if constexpr (step > 0 ? (sum + 1) % (kSums / 2) == 0 : kIsLast) {
-        constexpr int kPart = 2 * step + (sum + 1) / (kSums / 2) - 1;
-        finish_part<S, Fold, kSums>(scratch, before, kPart);
-      }
-    });
-  });
-}
-
-// Units from a row of a block on, one after the other.
-struct UnitRange {
-  int stretch, row, count;
-};
-
-// Fetches into L2 what is needed next, a part for each row tile: packed bytes, and in the last
+// Fetches into L2 what is needed later, a part with each k step: packed bytes, and in the last
 // stretch the outputs, whose lines lie far from each other.
 class Fetches {
  public:
@@ -389,9 +289,10 @@ class Fetches {
         y_(job.out.y + static_cast<size_t>(group.row_begin) * stride_ +
            static_cast<size_t>(group.panel) * 16) {}
 
-  INFERNO_INLINE void advance() {
+  // `rows`: of y.
+  INFERNO_INLINE void advance(int rows) {
     packed_.advance();
-    const int rows = left_ < kAmxTileRows ? left_ : kAmxTileRows;
+    if (left_ < rows) rows = left_;
     for (int row = 0; row < rows; ++row, y_ += stride_) {
       __builtin_prefetch(y_, 0, 2);
       __builtin_prefetch(y_ + 16, 0, 2);
@@ -406,29 +307,115 @@ class Fetches {
   const float* y_;
 };
 
+// What a unit does for those behind it.
+struct Behind {
+  const int8_t* q;       // of the next unit
+  const Packed& packed;  // to be unpacked in place of what the unit is multiplied with
+  Fetches& fetches;
+};
+
+// Multiplies a unit, whose first tiles are loaded, while finishing the former one, whose sums are
+// still in the tiles; then loads the first tiles of the next one.
 template <class S, class Fold, int kSums>
-void multiply_units(Scratch& scratch, const UnitRange& range, Fetches& fetches) {
+__attribute__((noinline)) void multiply_unit(Scratch& scratch, const Unit& current,
+                                             const Unit& former, const Behind& behind) {
   using Shape = UnitShape<Fold, kSums>;
-  if (range.count == 0) return;
-  SuperRows& rows = scratch.rows;
-  const auto q_of = [&](int i) {
-    return rows.q + rows.at(range.stretch, range.row + i * Shape::kRows) * 256;
-  };
-  load_first_tiles<Fold, kSums>(scratch.panel, q_of(0));
-  Unit before = {};
-  for (int i = 0; i < range.count; ++i) {
-    const int row = range.row + i * Shape::kRows;
-    const size_t at = rows.at(range.stretch, row);
-    const Unit unit = {q_of(i), rows.sums + at, rows.scale + at, scratch.minima[i % 2],
-                       scratch.totals + row};
-    for (int tile = 0; tile < Shape::kRowTiles; ++tile)
-      fetches.advance();
-    multiply_unit<S, Fold, kSums>(scratch, unit, before, q_of(i + 1 < range.count ? i + 1 : i));
-    before = unit;
+  const Unit unit = current, before = former;  // in registers: totals cannot alias them
+  const int8_t* const next_q = behind.q;
+  const bool unpacks = behind.packed.bytes[0] != nullptr;
+  const SuperPanel* const panels = scratch.panel;
+  unroll<0, 4>([&](auto step) INFERNO_INLINE {
+    unroll<0, kSums>([&](auto sum) INFERNO_INLINE {
+      if constexpr (step == 0) {
+        store_sums<sum>(scratch.dots[sum]);
+        zero_tile<sum>();
+      }
+      constexpr bool kIsSigned = Fold::kIsSigned[Shape::kIsTwoParts ? sum % 2 : 0];
+      add_products<sum, 4, Shape::weights_tile(sum), kIsSigned>();
+      constexpr bool kIsLast = sum == kSums - 1;
+      constexpr bool kHasMinima = S::kMinimum && step < Shape::kProducts;
+      if constexpr (S::kMinimum && kIsLast) {
+        multiply_minima<Fold, kSums, step>(unit);
+        if constexpr (kHasMinima) {
+          load_next_tiles<Fold, kSums, step, kSums - 2>(panels, unit.q, next_q);
+        }
+      }
+      if constexpr (!kHasMinima || !Shape::kIsTwoParts || sum != kSums - 2) {
+        load_next_tiles<Fold, kSums, step, sum>(panels, unit.q, next_q);
+      }
+      // All sums of `before` have to be stored first.
+      if constexpr (step == 0 && kIsLast) finish_part<S, Fold, kSums>(scratch, before, 0);
+      if constexpr (step > 0 ? (sum + 1) % (kSums / 2) == 0 : kIsLast) {
+        constexpr int kPart = 2 * step + (sum + 1) / (kSums / 2) - 1;
+        finish_part<S, Fold, kSums>(scratch, before, kPart);
+      }
+    });
+    behind.fetches.advance(Shape::kRows / 4);
+    if (unpacks) unpack_quarter<S, Fold>(behind.packed, step, scratch);
+  });
+  // `before` may be finished with the scales in whose place these go.
+  if (unpacks) unpack_scales<S>(behind.packed, scratch);
+}
+
+// Units one after the other, each finished while the next one is multiplied.
+template <class S, class Fold, int kSums>
+class Units {
+ public:
+  explicit Units(Scratch& scratch) : scratch_(scratch) {}
+
+  // The rows from `row` of a block on times the 256 k that are unpacked, which are `stretch`.
+  // Behind it go the next rows; behind the last ones of all k, the first.
+  void multiply(int stretch, int row, const Packed& packed, Fetches& fetches) {
+    SuperRows& rows = scratch_.rows;
+    const size_t at = rows.at(stretch, row);
+    const size_t next = at + UnitShape<Fold, kSums>::kRows;
+    const bool is_last = next >= rows.count();
+    const Unit unit = {.q = rows.q + at * 256,
+                       .panels = scratch_.scales[scratch_.turn],
+                       .sums = rows.sums + at,
+                       .scale = rows.scale + at,
+                       .minima = scratch_.minima[count_++ % 2],
+                       .totals = scratch_.totals + row};
+    if (before_.q == nullptr) load_first_tiles<Fold, kSums>(scratch_.panel, unit.q);
+    multiply_unit<S, Fold, kSums>(scratch_, unit, before_,
+                                  {rows.q + (is_last ? 0 : next * 256), packed, fetches});
+    before_ = unit;
   }
-  store_all_sums<kSums>(scratch.dots);
-  for (int part = 0; part < 8; ++part)
-    finish_part<S, Fold, kSums>(scratch, before, part);
+
+  void finish() {
+    if (before_.q == nullptr) return;
+    store_all_sums<kSums>(scratch_.dots);
+    for (int part = 0; part < 8; ++part)
+      finish_part<S, Fold, kSums>(scratch_, before_, part);
+    before_ = {};
+  }
+
+ private:
+  Scratch& scratch_;
+  Unit before_ = {};
+  unsigned count_ = 0;
+};
+
+// 256 k of a pair of panels of a job; the next ones are of the same pair, or of the next pair.
+struct Place {
+  int panel, stretch;
+
+  Place next(const MatmulJob& job) const {
+    if (stretch + 1 < stretch_count(job.w.k)) return {panel, stretch + 1};
+    return {panel + kAmxPanels, 0};
+  }
+};
+
+// A panel that does not exist repeats the last one.
+template <class S>
+Packed packed_at(const MatmulJob& job, Place place) {
+  Packed packed = {&job.w, {}};
+  if (place.panel >= job.out.panel_end) return packed;
+  const int left = job.out.panel_end - place.panel;
+  const PanelGroup group = {0, 0, place.panel, left < kAmxPanels ? left : kAmxPanels};
+  for (int p = 0; p < kAmxPanels; ++p)
+    packed.bytes[p] = stretch_bytes<S>(job.w, group, p, place.stretch);
+  return packed;
 }
 
 template <class S, class Fold>
@@ -438,38 +425,66 @@ struct SuperBlockProducts {
   }
 
   static void begin_rows(const MatmulJob& job, int row_begin, int row_end) {
+    Scratch& scratch = scratch_of(job);
     configure_tiles(kTilesOf64);
-    arrange_super_rows<S>(job, row_begin, row_end, scratch_of(job).rows);
+    arrange_super_rows<S>(job, row_begin, row_end, scratch.rows);
+    __builtin_memset(scratch.scales, 0, sizeof(scratch.scales));  // minima that do not exist
+    scratch.turn = 0;
+    scratch.unpacked = nullptr;
   }
 
-  // All rows of a block times 256 k of the unpacked panels.
-  static void multiply_stretch(const MatmulJob& job, const PanelGroup& group, int stretch) {
-    Scratch& scratch = scratch_of(job);
-    const int tiles = scratch.rows.rows / kAmxTileRows;
-    Fetches fetches(job, group, stretch, next_stretch<S>(job.w, group, stretch, tiles));
+  // A unit of two parts has as many sums as panels ask for.
+  static void multiply_rows(const MatmulJob& job, const PanelGroup& group) {
     if constexpr (Fold::kParts == 2) {
-      if (group.panels == 2) {
-        multiply_units<S, Fold, 4>(scratch, {stretch, 0, tiles}, fetches);
-      } else {
-        multiply_units<S, Fold, 2>(scratch, {stretch, 0, tiles}, fetches);
-      }
-    } else {
-      multiply_units<S, Fold, 4>(scratch, {stretch, 0, tiles / 2}, fetches);
-      multiply_units<S, Fold, 2>(scratch, {stretch, tiles / 2 * kUnitRows, tiles % 2}, fetches);
+      if (group.panels < kAmxPanels) return multiply_units<2>(job, group);
     }
+    multiply_units<4>(job, group);
+  }
+
+  // kSums: of units; rows that do not fill one are a unit of 16.
+  template <int kSums>
+  static void multiply_units(const MatmulJob& job, const PanelGroup& group) {
+    constexpr int kRows = UnitShape<Fold, kSums>::kRows;
+    Scratch& scratch = scratch_of(job);
+    Units<S, Fold, kSums> units(scratch);
+    Units<S, Fold, 2> rest(scratch);
+    const int rows = scratch.rows.rows;
+    const int parts = 4 * ((rows + kRows - 1) / kRows);
+    for (Place place = {group.panel, 0}; place.panel == group.panel; place = place.next(job)) {
+      const Packed none = {};
+      const Packed next = packed_at<S>(job, place.next(job));
+      Fetches fetches(
+          job, group, place.stretch,
+          NextStretch(packed_at<S>(job, place.next(job).next(job)).bytes, S::kStretchBytes, parts));
+      for (int row = 0; row < rows; row += kRows) {
+        const Packed& packed = row + kRows < rows ? none : next;
+        if (row + kRows <= rows) {
+          units.multiply(place.stretch, row, packed, fetches);
+        } else {
+          units.finish();
+          rest.multiply(place.stretch, row, packed, fetches);
+          if (row > 0) rest.finish();
+        }
+      }
+      scratch.turn = 1 - scratch.turn;
+    }
+    units.finish();
+    rest.finish();
   }
 
   static void multiply_panels(const MatmulJob& job, const PanelGroup& group) {
-    const PackedMatrix& w = job.w;
     Scratch& scratch = scratch_of(job);
     __builtin_memset(scratch.totals, 0,
                      sizeof(scratch.totals[0]) * static_cast<size_t>(scratch.rows.rows));
-    for (int stretch = 0; stretch < stretch_count(w.k); ++stretch) {
-      for (int p = 0; p < kAmxPanels; ++p) {
-        unpack<S, Fold>(S(w, stretch_bytes<S>(w, group, p, stretch)), scratch.panel[p]);
-      }
-      multiply_stretch(job, group, stretch);
+    const Packed first = packed_at<S>(job, {group.panel, 0});
+    if (scratch.unpacked != first.bytes[0]) {
+      for (int quarter = 0; quarter < 4; ++quarter)
+        unpack_quarter<S, Fold>(first, quarter, scratch);
+      unpack_scales<S>(first, scratch);
+      scratch.turn = 1 - scratch.turn;
     }
+    multiply_rows(job, group);
+    scratch.unpacked = packed_at<S>(job, {group.panel + kAmxPanels, 0}).bytes[0];
     write_totals(job, group, scratch.totals);
   }
 };
