@@ -1,6 +1,6 @@
 // --speculative-config: where guesses of the next tokens come from, as vLLM's JSON.
 //
-//   {"method": "ngram", "num_speculative_tokens": 8,
+//   {"method": "ngram", "num_speculative_tokens": 15,
 //    "prompt_lookup_max": 4, "prompt_lookup_min": 2}
 //   {"model": "smollm2-135m", "num_speculative_tokens": 5}
 //

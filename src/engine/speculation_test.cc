@@ -387,7 +387,7 @@ void expect_steps_without_heap(SpeculationMethod method) {
     request.id = {id};
     for (int i = 0; i < 150; ++i)
       request.prompt.push_back((i * 7 + i / 26) % kPromptLetters);
-    request.sampling.max_tokens = 400;
+    request.sampling.max_tokens = 800;
     request.sampling.ignore_eos = true;
     request.sampling.seed = id;
     request.sampling.top_k = 3;  // few letters, so that many guesses come true
@@ -406,7 +406,7 @@ void expect_steps_without_heap(SpeculationMethod method) {
   EXPECT_GT(metric(registry.exposition(), "\nvllm:spec_decode_num_accepted_tokens_total{"), 10);
   while (!core.idle())
     run(1);
-  EXPECT_EQ(sink->tokens, 8 * 400);
+  EXPECT_EQ(sink->tokens, 8 * 800);
 }
 
 TEST(SpeculationByLookup, AStepTakesNothingFromTheHeap) {

@@ -14,9 +14,9 @@ namespace {
 using kernel::layout::kPanelPair;
 
 // Panels of the smallest piece of a product. Products of many rows begin with arranging all of them
-// (kernel/isa/matmul_amx.h), as often as there are pieces: so there are few. Measured on a Xeon with
-// AMX, Qwen2.5 1.5B: 512 rows take 0.83 of the time, 32 rows 0.91, of what they take in pieces of
-// a pair and more, 32 to a thread.
+// (kernel/isa/matmul_amx.h), as often as there are pieces: so there are few. On a Xeon with AMX,
+// Qwen2.5 1.5B, 512 rows take 0.83 and 32 rows 0.91 of the time they take in pieces of a pair or
+// more, 32 to a thread.
 int least_panels(int panels, int rows, int threads) {
   constexpr int kManyRows = 9;
   constexpr int kPiecesPerThread = 4;

@@ -92,6 +92,7 @@ class FakeGenerator : public request::Generator {
   // While held, only cancelled requests get events.
   void hold() { is_held_ = true; }
   void release() {
+    std::lock_guard lock(mutex_);  // until all is told: whoever is woken may destroy this
     is_held_ = false;
     changed_.notify_all();
   }
