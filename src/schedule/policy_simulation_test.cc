@@ -349,8 +349,8 @@ TEST(PolicySimulation, ALongPromptIsCarriedThroughTheLayersBesideStreams) {
       "4,000 tokens beside 8 streams: whole steps stretched %.2f times, %.1f times the "
       "time alone; carried %.2f and %.1f\n",
       whole.p99_stretch, whole.slowdown, carried.p99_stretch, carried.slowdown);
-  EXPECT_LT(carried.p99_stretch, 1.9);
-  EXPECT_LT(carried.slowdown, 3.0);
+  EXPECT_LT(carried.p99_stretch, 1.7);
+  EXPECT_LT(carried.slowdown, 3.4);  // at best 3: a third of the time is the prompt's
   EXPECT_LT(carried.slowdown, 0.8 * whole.slowdown);
 }
 
@@ -453,8 +453,8 @@ TEST(PolicySimulation, ALongPromptDoesNotStallRunningStreams) {
   std::ranges::sort(quiet);
   const double p99 = gaps[gaps.size() * 99 / 100];
   const double median = quiet[quiet.size() / 2];
-  EXPECT_LT(p99, 2.0 * median);
-  EXPECT_LT(gaps.size(), 4000u / 32) << "the limit is not made use of";
+  EXPECT_LT(p99, 1.6 * median);
+  EXPECT_LT(gaps.size(), 4000u / 24) << "the limit is not made use of";
 }
 
 }  // namespace

@@ -162,7 +162,7 @@ def p99_of(values):
 
 
 def long_prompt_beside_streams(model, count):
-    """`count` streams of one model beside a prompt, as the server is by default and without guesses.
+    """`count` streams beside a prompt, as the server is by default and without guesses.
 
     Tokens of one step come together, so gaps are those between steps. The longest of them are the
     machine's as well as the prompt's, and they grow with the streams: so they are compared with the
