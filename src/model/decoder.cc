@@ -13,14 +13,16 @@ namespace {
 
 using kernel::layout::kPanelPair;
 
-// Panels of the smallest piece of a product. Products of many rows begin with arranging all of them
+// Panels of the smallest piece of products, all with activations as those of `linear`. Where rows
+// are quantized in blocks of 256, products of many begin with arranging all of them
 // (kernel/isa/matmul_amx.h), as often as there are pieces: so there are few. On a Xeon with AMX,
-// Qwen2.5 1.5B, 512 rows take 0.83 and 32 rows 0.91 of the time they take in pieces of a pair or
-// more, 32 to a thread.
-int least_panels(int panels, int rows, int threads) {
+// Qwen2.5 1.5B Q4_K_M, 512 rows take 0.83 and 32 rows 0.91 of the time they take in pieces of a
+// pair or more, 32 to a thread. Others gain nothing, and bfloat16 loses a tenth.
+int least_panels(const Linear& linear, int panels, int rows, int threads) {
   constexpr int kManyRows = 9;
   constexpr int kPiecesPerThread = 4;
-  if (rows < kManyRows) return kPanelPair;
+  const auto kind = kernel::activation_kind(linear.matrix.format);
+  if (rows < kManyRows || kind != kernel::ActivationKind::kBlock256) return kPanelPair;
   return std::max(1, panels / (kPiecesPerThread * threads * kPanelPair)) * kPanelPair;
 }
 
@@ -401,7 +403,7 @@ void Decoder::ffn_block(int layer) {
   norm_input(hidden_, w.ffn_norm, layer_->row_count, consumers);
   const Product gate{.linear = &w.gate, .y = gate_, .stride = width, .accumulate = false};
   const Product up{.linear = &w.up, .y = up_, .stride = width, .accumulate = false};
-  const int grain = least_panels(w.gate.panel_count(), layer_->row_count, pool_.size());
+  const int grain = least_panels(w.gate, w.gate.panel_count(), layer_->row_count, pool_.size());
   pool_.parallel_for(w.gate.panel_count(), grain, [&](Range panels, int worker) {
     multiply_panels(gate, layer_->row_count, panels, worker);
     multiply_panels(up, layer_->row_count, panels, worker);
@@ -511,7 +513,7 @@ void Decoder::multiply(std::span<const Product> products, int rows) {
   int panel_count = 0;
   for (const Product& product : products)
     panel_count += product.linear->panel_count();
-  const int grain = least_panels(panel_count, rows, pool_.size());
+  const int grain = least_panels(*products.front().linear, panel_count, rows, pool_.size());
   pool_.parallel_for(panel_count, grain, [&](Range range, int worker) {
     int first = 0;  // panel of the whole group at which this product begins
     for (const Product& product : products) {
