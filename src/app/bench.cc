@@ -94,7 +94,7 @@ class ModelBench {
                     .gb_per_token = weights_gb() / options_.batch,
                     .gop_per_token = layers_gop() + head_gop(),
                     .repetitions = {}},
-                   options_.generated_tokens * options_.batch, [&] {
+                   static_cast<double>(options_.generated_tokens) * options_.batch, [&] {
                      for (int step = 0; step < options_.generated_tokens; ++step)
                        run_decode_step(options_.depth + step);
                    });
@@ -201,8 +201,9 @@ class ModelBench {
     decoder_->logits(rows_, logits_.data());
   }
 
-  // Completes `result` with repetitions of `work`, each of so many tokens.
-  Measurement measure(Measurement result, int tokens, const auto& work) {
+  // Completes `result` with repetitions of `work`, each of so many tokens. They begin with caches
+  // that hold what was measured last, not the model.
+  Measurement measure(Measurement result, double tokens, const auto& work) {
     work();  // the first one warms up
     MachinePeak before = measure_peak(*table_, *pool_);
     for (int i = 0; i < options_.repetitions; ++i) {

@@ -17,8 +17,8 @@ enum class SpeculationMethod : uint8_t { kOff, kPromptLookup, kDraftModel };
 
 struct SpeculationConfig {
   SpeculationMethod method = SpeculationMethod::kOff;
-  // Guesses a step at most, 1 to kMostSpeculativeTokens. With the token itself 16 rows, as many as
-  // a tile of AMX has: on a machine with it they take 1.1 times as long as 8 rows.
+  // Guesses a step at most, 1 to kMostSpeculativeTokens: with the token itself 16 rows, as many as
+  // a tile of AMX has. Where so many rows, or passes of a draft model, do not pay, it is fewer.
   int num_speculative_tokens = 15;
   int prompt_lookup_max = 4;  // longest sequence of last tokens that is looked up, and
   int prompt_lookup_min = 2;  // shortest: 1 <= min <= max <= kMostLookupTokens

@@ -403,6 +403,7 @@ void expect_steps_without_heap(SpeculationMethod method) {
   const int64_t before = heap_allocation_count();
   run(300);
   EXPECT_EQ(heap_allocation_count() - before, 0);
+  ASSERT_FALSE(core.idle()) << "steps without work were counted";
   EXPECT_GT(metric(registry.exposition(), "\nvllm:spec_decode_num_accepted_tokens_total{"), 10);
   while (!core.idle())
     run(1);

@@ -50,7 +50,7 @@ int first_different(const std::vector<float>& a, const std::vector<float>& b) {
 TEST_P(AmxTypes, GiveTheBitsOfThePlainOnesForEveryNumberOfRows) {
   constexpr int kMostRows = 130;
   const int n = 17 + static_cast<int>(random_() % 40);
-  const int k = inputs_up_to(granule() == 1 ? 700 : 384);
+  const int k = granule() == 256 ? 768 : inputs_up_to(granule() == 1 ? 700 : 384);
   const PackedTensor w = packed(GetParam(), n, k, random_tensor(GetParam(), n, k, random_));
   Activations x(random_floats(static_cast<size_t>(kMostRows * k), random_), kMostRows, k,
                 activation_kind(w.matrix.format));
@@ -114,8 +114,8 @@ TEST_P(AmxTypes, HoldTheLargestProductsExactly) {
 
 TEST_P(AmxTypes, SplitLongPromptsIntoTheSameRows) {
   const int rows = 530;  // more than a block holds
-  const int n = 16;
-  const int k = granule() == 32 ? 128 : 256;
+  const int n = 80;
+  const int k = granule() == 32 ? 128 : 512;
   const PackedTensor w = packed(GetParam(), n, k, random_tensor(GetParam(), n, k, random_));
   const Activations x(random_floats(static_cast<size_t>(rows * k), random_), rows, k,
                       activation_kind(w.matrix.format));

@@ -13,17 +13,21 @@ namespace {
 
 using kernel::layout::kPanelPair;
 
-// Panels of the smallest piece of products, all with activations as those of `linear`. Where rows
-// are quantized in blocks of 256, products of many begin with arranging all of them
-// (kernel/isa/matmul_amx.h), as often as there are pieces: so there are few. On a Xeon with AMX,
-// Qwen2.5 1.5B Q4_K_M, 512 rows take 0.83 and 32 rows 0.91 of the time they take in pieces of a
-// pair or more, 32 to a thread. Others gain nothing, and bfloat16 loses a tenth.
-int least_panels(const Linear& linear, int panels, int rows, int threads) {
-  constexpr int kManyRows = 9;
-  constexpr int kPiecesPerThread = 4;
-  const auto kind = kernel::activation_kind(linear.matrix.format);
-  if (rows < kManyRows || kind != kernel::ActivationKind::kBlock256) return kPanelPair;
-  return std::max(1, panels / (kPiecesPerThread * threads * kPanelPair)) * kPanelPair;
+// Rows in blocks of 256 that the AMX products arrange before they begin, as often as a product has
+// pieces (kernel/isa/matmul_amx.h).
+bool are_arranged(const kernel::KernelTable& table, const Linear& linear, int rows) {
+  constexpr int kLeast = 9;
+  return table.isa == kernel::Isa::kAmx && rows >= kLeast &&
+         kernel::activation_kind(linear.matrix.format) == kernel::ActivationKind::kBlock256;
+}
+
+// Panels that pieces of such products are multiples of: a quarter of a thread's share, which leaves
+// each thread two pieces (base/thread_pool.h). On a Xeon with AMX, Qwen2.5 1.5B Q4_K_M, 512 rows
+// take 0.83 and 32 rows 0.91 of the time that they take in multiples of a pair; bfloat16, which
+// arranges nothing, would take 1.1 times as long.
+int grain_of_few_pieces(int panels, int threads) {
+  constexpr int kGrainsPerThread = 4;
+  return std::max(1, panels / (kGrainsPerThread * threads * kPanelPair)) * kPanelPair;
 }
 
 constexpr size_t kScratchBytes =
@@ -403,7 +407,9 @@ void Decoder::ffn_block(int layer) {
   norm_input(hidden_, w.ffn_norm, layer_->row_count, consumers);
   const Product gate{.linear = &w.gate, .y = gate_, .stride = width, .accumulate = false};
   const Product up{.linear = &w.up, .y = up_, .stride = width, .accumulate = false};
-  const int grain = least_panels(w.gate, w.gate.panel_count(), layer_->row_count, pool_.size());
+  const int grain = are_arranged(table_, w.gate, layer_->row_count)
+                        ? grain_of_few_pieces(w.gate.panel_count(), pool_.size())
+                        : kPanelPair;
   pool_.parallel_for(w.gate.panel_count(), grain, [&](Range panels, int worker) {
     multiply_panels(gate, layer_->row_count, panels, worker);
     multiply_panels(up, layer_->row_count, panels, worker);
@@ -513,7 +519,10 @@ void Decoder::multiply(std::span<const Product> products, int rows) {
   int panel_count = 0;
   for (const Product& product : products)
     panel_count += product.linear->panel_count();
-  const int grain = least_panels(*products.front().linear, panel_count, rows, pool_.size());
+  const bool are_rows_arranged = std::ranges::any_of(products, [&](const Product& product) {
+    return are_arranged(table_, *product.linear, rows);
+  });
+  const int grain = are_rows_arranged ? grain_of_few_pieces(panel_count, pool_.size()) : kPanelPair;
   pool_.parallel_for(panel_count, grain, [&](Range range, int worker) {
     int first = 0;  // panel of the whole group at which this product begins
     for (const Product& product : products) {

@@ -57,8 +57,7 @@ struct SchedulerConfig {
   // A step that prefills may take at most so many times what it would take without prefill, so that
   // running streams without a class do not stutter, unless more requests wait than stream; 0
   // switches the rule off, and the least share of prefill (chunk_sizer.h) is the least it can ask.
-  // 1.5 leaves a margin below twice the median for a machine whose steps without prefill have a p99
-  // of 1.3 medians.
+  // What it was measured with: docs/decisions/0010-scheduling.md.
   double max_itl_stretch = 1.5;
 
   // Clients whose virtual counters lie in one interval of this many tokens are as good as equal:

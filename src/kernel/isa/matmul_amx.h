@@ -2,10 +2,10 @@
 // fetching of the next packed bytes.
 //
 // For blocks of rows whose activations stay in L2 (super-blocks arrange them in scratch as tiles,
-// once for all outputs; groups take them where they are), two panels at a time, 256 k at a time:
-// the weights of both panels are unpacked into tiles in L1; then the rows are multiplied, a few
-// tiles of them after the other. Running sums of floats wait in scratch. The arithmetic on them is
-// the one of kernels.h, so bits equal those of other tables.
+// once for all outputs of a job; groups take them where they are), two panels at a time, 256 k at a
+// time: the weights of both panels are unpacked into tiles in L1, and the rows are multiplied by
+// them, a few tiles of them after the other. Running sums of floats wait in scratch. The arithmetic
+// on them is the one of kernels.h, so bits equal those of other tables.
 //
 // Few rows leave most of a tile empty: below kLeastAmxRows, or kLeastAmxGroupRows, the AVX-512
 // products are used.
@@ -17,8 +17,9 @@
 
 namespace inferno::kernel::INFERNO_ISA {
 
-// From about here on a tile of 16 rows costs less than as many rows of vpdpbusd: measured, Q4_K has
-// 0.89 and Q6_K 1.08 times the speed of AVX-512 at 9 rows, 1.10 and 1.19 times at 12.
+// From here on a tile of 16 rows costs less than as many rows of vpdpbusd: 8960 x 1536 from memory,
+// two threads, Q4_K and Q6_K have 0.88 and 0.83 times the speed of AVX-512 at 8 rows; at 9 rows
+// AVX-512 passes the weights twice.
 inline constexpr int kLeastAmxRows = 9;
 
 // The same for groups of 32, each of which takes its sums out of the tiles. Least microseconds for
@@ -47,19 +48,43 @@ inline void arrange_row(const int8_t* from, int k, int8_t* to) {
   }
 }
 
-// Fetches packed bytes of 256 k of two panels into L2, a part at each advance(). Null: none.
-class NextStretch {
+// 256 k of a pair of panels of a job; the next ones are of the same pair, or of the next pair.
+struct Place {
+  int panel, stretch;
+
+  Place next(const MatmulJob& job) const {
+    if (stretch + 1 < stretch_count(job.w.k)) return {panel, stretch + 1};
+    return {panel + kAmxPanels, 0};
+  }
+};
+
+// Where the packed bytes of a place are; null: the job has no such place.
+struct PackedPair {
+  const uint8_t* panel[kAmxPanels];
+
+  explicit operator bool() const { return panel[0] != nullptr; }
+};
+
+// A panel that does not exist repeats the last one.
+template <class S>
+inline PackedPair packed_at(const MatmulJob& job, Place place) {
+  if (place.panel >= job.out.panel_end) return {};
+  const uint8_t* first = job.w.data + static_cast<size_t>(place.panel) * job.w.panel_bytes +
+                         static_cast<size_t>(place.stretch) * S::kStretchBytes;
+  return {first, place.panel + 1 < job.out.panel_end ? first + job.w.panel_bytes : first};
+}
+
+// Fetches the packed bytes of a place into L2, a part at each advance().
+class PackedFetch {
  public:
-  NextStretch(const uint8_t* const (&panels)[kAmxPanels], int bytes, int advances)
-      : at_{panels[0], panels[1]},
-        left_(panels[0] == nullptr ? 0 : bytes / 64),
-        lines_((left_ + advances - 1) / advances) {}
+  PackedFetch(const PackedPair& pair, int bytes, int advances)
+      : at_(pair), left_(pair ? bytes / 64 : 0), lines_((left_ + advances - 1) / advances) {}
 
   INFERNO_INLINE void advance() {
     const int lines = left_ < lines_ ? left_ : lines_;
     left_ -= lines;
     for (int line = 0; line < lines; ++line) {
-      for (const uint8_t*& at : at_) {
+      for (const uint8_t*& at : at_.panel) {
         __builtin_prefetch(at, 0, 2);
         at += 64;
       }
@@ -67,32 +92,10 @@ class NextStretch {
   }
 
  private:
-  const uint8_t* at_[kAmxPanels];
+  PackedPair at_;
   int left_;   // lines of each panel
   int lines_;  // at a time
 };
-
-// Where 256 k of a panel of the group are. A panel that does not exist repeats the last one.
-template <class S>
-inline const uint8_t* stretch_bytes(const PackedMatrix& w, const PanelGroup& group, int panel,
-                                    int stretch) {
-  const int existing = panel < group.panels ? panel : group.panels - 1;
-  return w.data + static_cast<size_t>(group.panel + existing) * w.panel_bytes +
-         static_cast<size_t>(stretch) * S::kStretchBytes;
-}
-
-// The bytes that are needed after stretch `stretch`: the next one, or the next panels.
-template <class S>
-inline NextStretch next_stretch(const PackedMatrix& w, const PanelGroup& group, int stretch,
-                                int advances) {
-  const bool is_last = stretch + 1 == stretch_count(w.k);
-  const size_t skip = is_last ? kAmxPanels * w.panel_bytes : 0;
-  const int following = is_last ? 0 : stretch + 1;
-  return {{stretch_bytes<S>(w, group, 0, following) + skip,
-           stretch_bytes<S>(w, group, 1, following) + skip},
-          S::kStretchBytes,
-          advances};
-}
 
 // Rows of a block: as many as keep their activations in L2, in blocks of about the same size, whole
 // units but for the last. 0: not even one tile's do.

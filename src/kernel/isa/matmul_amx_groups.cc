@@ -173,7 +173,8 @@ struct GroupProducts {
     const int rows = scratch.rows;
     const int tiles = (rows + kAmxTileRows - 1) / kAmxTileRows;
     const RowSlice from = slice_of(job.x, group.row_begin, stretch);
-    NextStretch next = next_stretch<S>(job.w, group, stretch, tiles);
+    PackedFetch next(packed_at<S>(job, Place{group.panel, stretch}.next(job)), S::kStretchBytes,
+                     tiles);
     for (int tile = 0; tile < tiles; ++tile) {
       next.advance();
       const int row = first_row(rows, tile);
@@ -195,8 +196,9 @@ struct GroupProducts {
     __builtin_memset(scratch.totals, 0,
                      sizeof(scratch.totals[0]) * static_cast<size_t>(padded_rows(scratch.rows)));
     for (int stretch = 0; stretch < stretch_count(w.k); ++stretch) {
+      const PackedPair packed = packed_at<S>(job, {group.panel, stretch});
       for (int p = 0; p < group.panels; ++p) {
-        const S source(w, stretch_bytes<S>(w, group, p, stretch));
+        const S source(w, packed.panel[p]);
         unpack(source, subs_in<S>(w.k, stretch), w.zero_point, scratch.panel[p]);
       }
       multiply_stretch(job, group, stretch);

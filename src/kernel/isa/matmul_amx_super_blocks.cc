@@ -9,11 +9,13 @@
 //
 //   tmm0-3 sums   tmm4 rows   tmm5 sums of minima   tmm6, tmm7 weights in turn
 //
-// The tile unit never waits for the vector unit, which meanwhile
+// While tiles work on a unit, the vector unit
 //
 //   - finishes the unit before, an eighth after every second product. A unit begins by storing the
 //     sums of the former one, each just before the product that begins its own sum, with its first
-//     tiles already loaded: so no product waits for stores, nor a store for products behind it;
+//     tiles already loaded: so no product waits for stores, nor a store for products behind it.
+//     Only the last unit of a pair of panels, and one before or behind a unit of another shape (an
+//     odd tile of rows, w of one byte), is finished by itself;
 //   - unpacks the next 256 k of both panels during the last unit of rows, into the quarter that
 //     its products have just used.
 //
@@ -60,11 +62,10 @@ struct SuperRows {
 struct Scratch {
   SuperRows rows;
   SuperPanel panel[kAmxPanels];
-  PairScales scales[2];     // of the 256 k that are unpacked, and of those before, in turn
-  int turn;                 // of `scales`
-  const uint8_t* unpacked;  // the packed bytes that `panel` was made of
-  alignas(64) Dots dots;    // of the unit before
-  MinimaSums minima[2];     // of the unit being multiplied, and the one before
+  PairScales scales[2];   // of the 256 k that are unpacked, and of those before, in turn
+  int turn;               // of `scales`
+  alignas(64) Dots dots;  // of the unit before
+  MinimaSums minima[2];   // of the unit being multiplied, and the one before
   float totals[kMostBlockRows][kAmxPanels][16];
 };
 static_assert(sizeof(Scratch) <= kMatmulScratchBytes);
@@ -134,17 +135,12 @@ INFERNO_INLINE inline void unpack_minima(const S& source, PanelScales& scales) {
   }
 }
 
-// 256 k of both panels that are to be unpacked.
-struct Packed {
-  const PackedMatrix* w;
-  const uint8_t* bytes[kAmxPanels];  // null: there are none
-};
-
 template <class S, class Fold>
-INFERNO_INLINE inline void unpack_quarter(const Packed& packed, int quarter, Scratch& scratch) {
+INFERNO_INLINE inline void unpack_quarter(const PackedMatrix& w, const PackedPair& packed,
+                                          int quarter, Scratch& scratch) {
   constexpr int kSubs = S::kSubs / 4;
   for (int p = 0; p < kAmxPanels; ++p) {
-    const S source(*packed.w, packed.bytes[p]);
+    const S source(w, packed.panel[p]);
     SuperPanel& panel = scratch.panel[p];
     for (int sub = quarter * kSubs; sub < (quarter + 1) * kSubs; ++sub) {
       const Fold fold(to_int(source.scale(sub)).v);
@@ -158,9 +154,10 @@ INFERNO_INLINE inline void unpack_quarter(const Packed& packed, int quarter, Scr
 
 // Into the turn that is not the present one.
 template <class S>
-__attribute__((noinline)) void unpack_scales(const Packed& packed, Scratch& scratch) {
+__attribute__((noinline)) void unpack_scales(const PackedMatrix& w, const PackedPair& packed,
+                                             Scratch& scratch) {
   for (int p = 0; p < kAmxPanels; ++p) {
-    const S source(*packed.w, packed.bytes[p]);
+    const S source(w, packed.panel[p]);
     PanelScales& scales = scratch.scales[1 - scratch.turn][p];
     store(scales.d, source.d());
     if constexpr (S::kMinimum) unpack_minima(source, scales);
@@ -282,7 +279,7 @@ INFERNO_INLINE inline void store_all_sums(Dots& dots) {
 // stretch the outputs, whose lines lie far from each other.
 class Fetches {
  public:
-  Fetches(const MatmulJob& job, const PanelGroup& group, int stretch, const NextStretch& packed)
+  Fetches(const MatmulJob& job, const PanelGroup& group, int stretch, const PackedFetch& packed)
       : packed_(packed),
         stride_(job.out.stride),
         left_(stretch + 1 == stretch_count(job.w.k) ? group.row_end - group.row_begin : 0),
@@ -301,7 +298,7 @@ class Fetches {
   }
 
  private:
-  NextStretch packed_;
+  PackedFetch packed_;
   size_t stride_;
   int left_;  // rows
   const float* y_;
@@ -309,8 +306,8 @@ class Fetches {
 
 // What a unit does for those behind it.
 struct Behind {
-  const int8_t* q;       // of the next unit
-  const Packed& packed;  // to be unpacked in place of what the unit is multiplied with
+  const PackedMatrix& w;
+  PackedPair packed;  // to be unpacked in place of what the unit is multiplied with, or null
   Fetches& fetches;
 };
 
@@ -318,11 +315,11 @@ struct Behind {
 // still in the tiles; then loads the first tiles of the next one.
 template <class S, class Fold, int kSums>
 __attribute__((noinline)) void multiply_unit(Scratch& scratch, const Unit& current,
-                                             const Unit& former, const Behind& behind) {
+                                             const Unit& former, const int8_t* next_q,
+                                             const Behind& behind) {
   using Shape = UnitShape<Fold, kSums>;
   const Unit unit = current, before = former;  // in registers: totals cannot alias them
-  const int8_t* const next_q = behind.q;
-  const bool unpacks = behind.packed.bytes[0] != nullptr;
+  const bool unpacks = static_cast<bool>(behind.packed);
   const SuperPanel* const panels = scratch.panel;
   unroll<0, 4>([&](auto step) INFERNO_INLINE {
     unroll<0, kSums>([&](auto sum) INFERNO_INLINE {
@@ -351,10 +348,10 @@ __attribute__((noinline)) void multiply_unit(Scratch& scratch, const Unit& curre
       }
     });
     behind.fetches.advance(Shape::kRows / 4);
-    if (unpacks) unpack_quarter<S, Fold>(behind.packed, step, scratch);
+    if (unpacks) unpack_quarter<S, Fold>(behind.w, behind.packed, step, scratch);
   });
   // `before` may be finished with the scales in whose place these go.
-  if (unpacks) unpack_scales<S>(behind.packed, scratch);
+  if (unpacks) unpack_scales<S>(behind.w, behind.packed, scratch);
 }
 
 // Units one after the other, each finished while the next one is multiplied.
@@ -365,7 +362,7 @@ class Units {
 
   // The rows from `row` of a block on times the 256 k that are unpacked, which are `stretch`.
   // Behind it go the next rows; behind the last ones of all k, the first.
-  void multiply(int stretch, int row, const Packed& packed, Fetches& fetches) {
+  void multiply(int stretch, int row, const Behind& behind) {
     SuperRows& rows = scratch_.rows;
     const size_t at = rows.at(stretch, row);
     const size_t next = at + UnitShape<Fold, kSums>::kRows;
@@ -377,8 +374,8 @@ class Units {
                        .minima = scratch_.minima[count_++ % 2],
                        .totals = scratch_.totals + row};
     if (before_.q == nullptr) load_first_tiles<Fold, kSums>(scratch_.panel, unit.q);
-    multiply_unit<S, Fold, kSums>(scratch_, unit, before_,
-                                  {rows.q + (is_last ? 0 : next * 256), packed, fetches});
+    multiply_unit<S, Fold, kSums>(scratch_, unit, before_, rows.q + (is_last ? 0 : next * 256),
+                                  behind);
     before_ = unit;
   }
 
@@ -396,41 +393,27 @@ class Units {
   unsigned count_ = 0;
 };
 
-// 256 k of a pair of panels of a job; the next ones are of the same pair, or of the next pair.
-struct Place {
-  int panel, stretch;
-
-  Place next(const MatmulJob& job) const {
-    if (stretch + 1 < stretch_count(job.w.k)) return {panel, stretch + 1};
-    return {panel + kAmxPanels, 0};
-  }
-};
-
-// A panel that does not exist repeats the last one.
-template <class S>
-Packed packed_at(const MatmulJob& job, Place place) {
-  Packed packed = {&job.w, {}};
-  if (place.panel >= job.out.panel_end) return packed;
-  const int left = job.out.panel_end - place.panel;
-  const PanelGroup group = {0, 0, place.panel, left < kAmxPanels ? left : kAmxPanels};
-  for (int p = 0; p < kAmxPanels; ++p)
-    packed.bytes[p] = stretch_bytes<S>(job.w, group, p, place.stretch);
-  return packed;
-}
-
 template <class S, class Fold>
 struct SuperBlockProducts {
   static Scratch& scratch_of(const MatmulJob& job) {
     return *reinterpret_cast<Scratch*>(job.scratch);
   }
 
+  // Also unpacks the first 256 k; the following ones are while rows are multiplied.
   static void begin_rows(const MatmulJob& job, int row_begin, int row_end) {
     Scratch& scratch = scratch_of(job);
+    const Place place = {job.out.panel_begin, 0};
+    const PackedPair first = packed_at<S>(job, place);
+    PackedFetch(first, S::kStretchBytes, 1).advance();
+    PackedFetch(packed_at<S>(job, place.next(job)), S::kStretchBytes, 1).advance();
     configure_tiles(kTilesOf64);
     arrange_super_rows<S>(job, row_begin, row_end, scratch.rows);
     __builtin_memset(scratch.scales, 0, sizeof(scratch.scales));  // minima that do not exist
     scratch.turn = 0;
-    scratch.unpacked = nullptr;
+    for (int quarter = 0; quarter < 4; ++quarter)
+      unpack_quarter<S, Fold>(job.w, first, quarter, scratch);
+    unpack_scales<S>(job.w, first, scratch);
+    scratch.turn = 1;
   }
 
   // A unit of two parts has as many sums as panels ask for.
@@ -449,24 +432,24 @@ struct SuperBlockProducts {
     Units<S, Fold, kSums> units(scratch);
     Units<S, Fold, 2> rest(scratch);
     const int rows = scratch.rows.rows;
-    const int parts = 4 * ((rows + kRows - 1) / kRows);
-    for (Place place = {group.panel, 0}; place.panel == group.panel; place = place.next(job)) {
-      const Packed none = {};
-      const Packed next = packed_at<S>(job, place.next(job));
-      Fetches fetches(
-          job, group, place.stretch,
-          NextStretch(packed_at<S>(job, place.next(job).next(job)).bytes, S::kStretchBytes, parts));
+    const int steps = 4 * ((rows + kRows - 1) / kRows);
+    PackedPair next = packed_at<S>(job, Place{group.panel, 0}.next(job));
+    for (int stretch = 0; stretch < stretch_count(job.w.k); ++stretch) {
+      const PackedPair none = {};
+      const PackedPair after = packed_at<S>(job, Place{group.panel, stretch}.next(job).next(job));
+      Fetches fetches(job, group, stretch, PackedFetch(after, S::kStretchBytes, steps));
       for (int row = 0; row < rows; row += kRows) {
-        const Packed& packed = row + kRows < rows ? none : next;
+        const Behind behind = {job.w, row + kRows < rows ? none : next, fetches};
         if (row + kRows <= rows) {
-          units.multiply(place.stretch, row, packed, fetches);
+          units.multiply(stretch, row, behind);
         } else {
           units.finish();
-          rest.multiply(place.stretch, row, packed, fetches);
+          rest.multiply(stretch, row, behind);
           if (row > 0) rest.finish();
         }
       }
       scratch.turn = 1 - scratch.turn;
+      next = after;
     }
     units.finish();
     rest.finish();
@@ -476,15 +459,7 @@ struct SuperBlockProducts {
     Scratch& scratch = scratch_of(job);
     __builtin_memset(scratch.totals, 0,
                      sizeof(scratch.totals[0]) * static_cast<size_t>(scratch.rows.rows));
-    const Packed first = packed_at<S>(job, {group.panel, 0});
-    if (scratch.unpacked != first.bytes[0]) {
-      for (int quarter = 0; quarter < 4; ++quarter)
-        unpack_quarter<S, Fold>(first, quarter, scratch);
-      unpack_scales<S>(first, scratch);
-      scratch.turn = 1 - scratch.turn;
-    }
     multiply_rows(job, group);
-    scratch.unpacked = packed_at<S>(job, {group.panel + kAmxPanels, 0}).bytes[0];
     write_totals(job, group, scratch.totals);
   }
 };

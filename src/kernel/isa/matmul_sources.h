@@ -20,8 +20,7 @@
 namespace inferno::kernel::INFERNO_ISA {
 
 // How far ahead of its use a packed byte is fetched into L1 where a tile is unpacked for many rows
-// (few rows: MatmulInput::prefetch_bytes): no further than what was fetched into L2 while the tile
-// before was multiplied, as nothing is computed meanwhile that could hide memory.
+// (few rows: MatmulInput::prefetch_bytes): no further than what was fetched into L2 before.
 inline constexpr int kTilePrefetchBytes = 1536;
 
 inline Codes load_packed(const uint8_t* p, int ahead) {
