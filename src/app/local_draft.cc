@@ -44,7 +44,8 @@ Result<std::unique_ptr<LocalDraft>> LocalDraft::create(std::unique_ptr<model::We
   auto decoder = model::Decoder::create({.weights = *draft->weights_,
                                          .table = parts.table,
                                          .pool = parts.pool,
-                                         .store = draft->store_},
+                                         .store = draft->store_,
+                                         .prefetch_bytes = parts.prefetch_bytes},
                                         limits.decoder);
   if (!decoder) return std::unexpected(decoder.error());
   draft->decoder_ = std::move(*decoder);

@@ -28,6 +28,7 @@ class LocalDraft {
     const kernel::KernelTable& table;
     ThreadPool& pool;
     const Clock& clock;
+    int prefetch_bytes = kernel::kDefaultPrefetchBytes;  // of MatmulInput
   };
 
   struct Limits {

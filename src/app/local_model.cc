@@ -293,8 +293,10 @@ Result<void> LocalModel::start_draft(const EngineOptions& options,
                 .max_tokens = std::min(plan_.max_model_len, config.context_length),
                 .guessable_tokens = weights_->head().outputs(),
                 .prefix_caching = options.prefix_caching}};
-  auto draft = LocalDraft::create(std::move(weights),
-                                  {.table = *table_, .pool = *pool_, .clock = clock_}, limits);
+  auto draft = LocalDraft::create(
+      std::move(weights),
+      {.table = *table_, .pool = *pool_, .clock = clock_, .prefetch_bytes = prefetch_bytes_},
+      limits);
   if (!draft) return std::unexpected(draft.error());
   draft_ = std::move(*draft);
   return {};

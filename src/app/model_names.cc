@@ -1,9 +1,10 @@
 #include "app/model_names.h"
 
 #include <array>
-#include <cstdlib>
 #include <string_view>
 #include <vector>
+
+#include "model/model_cache.h"
 
 namespace inferno::app {
 namespace {
@@ -33,13 +34,6 @@ std::string list_of_names(const std::filesystem::path& cache) {
 
 }  // namespace
 
-std::filesystem::path model_cache() {
-  const char* cache = std::getenv("XDG_CACHE_HOME");
-  if (cache != nullptr && *cache != '\0') return std::filesystem::path(cache) / "inferno/models";
-  const char* home = std::getenv("HOME");
-  return std::filesystem::path(home != nullptr ? home : "/") / ".cache/inferno/models";
-}
-
 Result<std::filesystem::path> find_model(const std::string& model) {
   std::error_code trouble;
   if (std::filesystem::exists(model, trouble)) return std::filesystem::path(model);
@@ -48,7 +42,7 @@ Result<std::filesystem::path> find_model(const std::string& model) {
 
 Result<std::filesystem::path> find_cached_model(const std::string& model) {
   std::error_code trouble;
-  const std::filesystem::path cache = model_cache();
+  const std::filesystem::path cache = model::model_cache();
   std::vector<std::filesystem::path> candidates;
   for (const KnownModel& known : kKnown) {
     if (model == known.name) candidates.push_back(cache / known.file);

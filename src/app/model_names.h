@@ -1,4 +1,5 @@
-// Where a model that is called by name lies: `./dev model NAME` puts it into the cache folder.
+// Where a model that is called by name lies: `./dev model NAME` puts it into the cache folder
+// (model/model_cache.h).
 #pragma once
 
 #include <filesystem>
@@ -7,9 +8,6 @@
 #include "base/result.h"
 
 namespace inferno::app {
-
-// ${XDG_CACHE_HOME:-~/.cache}/inferno/models
-std::filesystem::path model_cache();
 
 // The path of MODEL as commands take it: an existing file or folder, a known short name, or the
 // name of something in the cache folder (with or without .gguf). kNotFound says where it looked and

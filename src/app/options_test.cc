@@ -8,6 +8,7 @@
 
 #include "app/model_names.h"
 #include "app/prompt.h"
+#include "model/model_cache.h"
 
 namespace inferno::app {
 namespace {
@@ -159,7 +160,7 @@ TEST(FindModel, FindsPathsAndCachedNamesAndSaysWhereItLooked) {
   const char* before = std::getenv("XDG_CACHE_HOME");
   const std::string saved = before != nullptr ? before : "";
   setenv("XDG_CACHE_HOME", cache.c_str(), 1);
-  EXPECT_EQ(model_cache(), cache / "inferno/models");
+  EXPECT_EQ(model::model_cache(), cache / "inferno/models");
   EXPECT_EQ(*find_model("some-model"), cache / "inferno/models/some-model.gguf");
   EXPECT_EQ(*find_model(cache.string()), cache);
   const auto unknown = find_model("other-model");

@@ -18,6 +18,7 @@
 #include "engine/engine.h"
 #include "engine/test_oracle.h"
 #include "model/decoder.h"
+#include "model/model_cache.h"
 
 namespace inferno::engine {
 namespace {
@@ -31,13 +32,6 @@ constexpr int kFewPages = kMaxModelLen / 16;  // requests that run together pree
 
 bool tries_everything() {
   return std::getenv("INFERNO_TEST_ALL_MODELS") != nullptr;
-}
-
-fs::path model_cache() {
-  const char* cache = std::getenv("XDG_CACHE_HOME");
-  const char* home = std::getenv("HOME");
-  return (cache != nullptr ? fs::path(cache) : fs::path(home != nullptr ? home : "/") / ".cache") /
-         "inferno/models";
 }
 
 // Collects one answer as text in which floats are spelled exactly.
@@ -312,9 +306,9 @@ INSTANTIATE_TEST_SUITE_P(
         Subject{"gptoss_mxfp4", conformance_data("models") / "gptoss-mxfp4/hf"},
         Subject{"llama_q4_k_m", conformance_data("models") / "llama-quantized/model-Q4_K_M.gguf"},
         Subject{"llama_q5_0", conformance_data("models") / "llama-quantized/model-Q5_0.gguf"},
-        Subject{"smollm2", model_cache() / "SmolLM2-135M-Instruct.Q4_1.gguf", false, true},
-        Subject{"gemma3_270m", model_cache() / "gemma-3-270m-q4_k_m.gguf", true, true},
-        Subject{"qwen_1_5b", model_cache() / "qwen2.5-coder-1.5b-instruct-q4_k_m.gguf", true,
+        Subject{"smollm2", model::model_cache() / "SmolLM2-135M-Instruct.Q4_1.gguf", false, true},
+        Subject{"gemma3_270m", model::model_cache() / "gemma-3-270m-q4_k_m.gguf", true, true},
+        Subject{"qwen_1_5b", model::model_cache() / "qwen2.5-coder-1.5b-instruct-q4_k_m.gguf", true,
                 true}),
     [](const auto& param) { return std::string(param.param.name); });
 

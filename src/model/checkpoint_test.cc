@@ -7,12 +7,12 @@
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
 #include <boost/json/value.hpp>
-#include <cstdlib>
 
 #include "base/conformance_data.h"
 #include "model/gguf.h"
 #include "model/gguf_test_writer.h"
 #include "model/json_file.h"
+#include "model/model_cache.h"
 #include "model/safetensors_test_writer.h"
 #include "token/tokenizer.h"
 
@@ -579,9 +579,7 @@ INSTANTIATE_TEST_SUITE_P(Files, CheckpointTokenizers,
                                            "llama-spm.gguf", "phi-3.gguf", "starcoder.gguf"));
 
 TEST(CheckpointRealModels, PublishedFilesOpen) {
-  const char* home = std::getenv("HOME");
-  const std::filesystem::path folder =
-      std::filesystem::path(home == nullptr ? "." : home) / ".cache/inferno/models";
+  const std::filesystem::path folder = model_cache();
   if (!std::filesystem::exists(folder)) GTEST_SKIP() << "no published models at " << folder;
   for (const auto& entry : std::filesystem::directory_iterator(folder)) {
     if (entry.path().extension() != ".gguf") continue;

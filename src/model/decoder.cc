@@ -138,8 +138,10 @@ Result<void> Decoder::allocate(const DecoderLimits& limits) {
   carried_ = at.carried;
   scratch_ = at.scratch;
   if (config().expert_count > 0) {
-    experts_.emplace(Experts::Parts{.config = config(), .table = table_, .pool = pool_},
-                     at.experts);
+    experts_.emplace(
+        Experts::Parts{
+            .config = config(), .table = table_, .pool = pool_, .prefetch_bytes = prefetch_bytes_},
+        at.experts);
   }
   segments_.reserve(as_size(std::max(limits.batch_tokens, limits.logit_rows)));
   const ModelConfig& c = config();

@@ -17,6 +17,7 @@
 #include <numeric>
 
 #include "model/decoder.h"
+#include "model/model_cache.h"
 
 namespace inferno::model {
 namespace {
@@ -75,9 +76,7 @@ double barrier_us(ThreadPool& pool) {
 
 std::string model_path() {
   if (const char* path = std::getenv("INFERNO_BENCH_MODEL")) return path;
-  const char* home = std::getenv("HOME");
-  return std::string(home == nullptr ? "" : home) +
-         "/.cache/inferno/models/SmolLM2-135M-Instruct.Q4_1.gguf";
+  return model_cache() / "SmolLM2-135M-Instruct.Q4_1.gguf";
 }
 
 void decode(benchmark::State& state) {

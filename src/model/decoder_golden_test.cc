@@ -13,6 +13,7 @@
 
 #include "base/conformance_data.h"
 #include "model/decoder.h"
+#include "model/model_cache.h"
 #include "token/tokenizer.h"
 
 namespace inferno::model {
@@ -328,11 +329,7 @@ class RealModel : public ::testing::TestWithParam<std::pair<const char*, const c
 TEST_P(RealModel, GreedyTokensFollowTheReferences) {
   const auto& [name, file] = GetParam();
   const fs::path reference = conformance_data("models") / "real" / (std::string(name) + ".json");
-  const char* cache = std::getenv("XDG_CACHE_HOME");
-  const char* home = std::getenv("HOME");
-  const fs::path model =
-      (cache != nullptr ? fs::path(cache) : fs::path(home != nullptr ? home : "/") / ".cache") /
-      "inferno/models" / file;
+  const fs::path model = model_cache() / file;
   // The large ones take minutes: tests/accept/real_models.sh.
   const bool is_default = std::string_view(name).starts_with("smollm2");
   if (!is_default && std::getenv("INFERNO_TEST_ALL_MODELS") == nullptr) {

@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
-#include <cstdlib>
 #include <filesystem>
 #include <map>
 #include <numeric>
@@ -14,6 +13,7 @@
 
 #include "base/conformance_data.h"
 #include "model/decoder.h"
+#include "model/model_cache.h"
 #include "token/tokenizer.h"
 
 namespace inferno::model {
@@ -227,11 +227,7 @@ constexpr std::string_view kText =
 // Ratios to f32 were 0.995 (f16), 1.020 (bf16) and 1.009 (int8): with 8-bit activations behind it,
 // the least change of a key flips codes, and a short text does not average that out.
 TEST(DecoderKvReal, KeepsThePerplexityOfAText) {
-  const char* cache = std::getenv("XDG_CACHE_HOME");
-  const char* home = std::getenv("HOME");
-  const fs::path file =
-      (cache != nullptr ? fs::path(cache) : fs::path(home != nullptr ? home : "/") / ".cache") /
-      "inferno/models/SmolLM2-135M-Instruct.Q4_1.gguf";
+  const fs::path file = model_cache() / "SmolLM2-135M-Instruct.Q4_1.gguf";
   if (!fs::exists(file)) GTEST_SKIP() << file << " is absent; `./dev model` fetches it";
   const auto model = Model::open(file);
   ASSERT_TRUE(model);

@@ -56,6 +56,7 @@ class Experts {
     const ModelConfig& config;
     const kernel::KernelTable& table;
     ThreadPool& pool;
+    int prefetch_bytes = kernel::kDefaultPrefetchBytes;  // of MatmulInput
   };
 
   // What there must be for batches of up to `rows` rows, in parts of `carver`'s buffer. Nothing

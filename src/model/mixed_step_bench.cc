@@ -10,6 +10,7 @@
 #include <thread>
 
 #include "model/decoder.h"
+#include "model/model_cache.h"
 
 namespace inferno::model {
 namespace {
@@ -20,9 +21,7 @@ constexpr int kMostPositions = 4096;
 
 std::string model_path() {
   if (const char* path = std::getenv("INFERNO_BENCH_MODEL")) return path;
-  const char* home = std::getenv("HOME");
-  return std::string(home == nullptr ? "" : home) +
-         "/.cache/inferno/models/SmolLM2-135M-Instruct.Q4_1.gguf";
+  return model_cache() / "SmolLM2-135M-Instruct.Q4_1.gguf";
 }
 
 // A decoder of that model with pages for a prompt and the decode rows; null when it does not load.
