@@ -404,6 +404,7 @@ struct SuperBlockProducts {
     Scratch& scratch = scratch_of(job);
     const Place place = {job.out.panel_begin, 0};
     const PackedPair first = packed_at<S>(job, place);
+    if (!first) return;  // no outputs
     PackedFetch(first, S::kStretchBytes, 1).advance();
     PackedFetch(packed_at<S>(job, place.next(job)), S::kStretchBytes, 1).advance();
     configure_tiles(kTilesOf64);
