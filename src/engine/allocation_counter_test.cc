@@ -56,6 +56,7 @@ TEST(HeapAllocationCount, RisesWithEveryAllocation) {
   const int64_t before = heap_allocation_count();
   const auto one = std::make_unique<int>(1);
   const auto many = std::make_unique<int[]>(static_cast<size_t>(*one) * 100);
+  EXPECT_NE(many, nullptr);
   // Or a compiler may leave an allocation out.
   asm volatile("" ::"r"(one.get()), "r"(many.get()) : "memory");
   EXPECT_EQ(heap_allocation_count() - before, 2);
